@@ -396,3 +396,10 @@ def test_the_command_and_the_verb_plan_the_same_methods():
     from separatrix.cli.plan import _METHODS
 
     assert {*_METHODS} == {*PLANNED}
+
+
+@pytest.mark.parametrize("verb", ["train", "suspects", "rank", "extract"])
+def test_no_texts_at_all_are_refused(verb):
+    options = {"method": "probe"} if verb == "train" else {}
+    with pytest.raises(OptionError, match="--texts is out of range: got 0, expected a whole number, 1 or more"):
+        sx.plan(verb, texts=0, tokens_per_text=9, machine=RATES, **options)

@@ -6,7 +6,7 @@ from separatrix import recipe as recipes
 from separatrix.analysis import labelled_files
 from separatrix.analysis.project import project
 from separatrix.analysis.suspects import suspects
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError, SeparatrixWarning, StoreError
 from separatrix.extraction.extract import extract
 from separatrix.points import Points
 from separatrix.store.files import write_json, write_tensors
@@ -355,3 +355,50 @@ def test_of_many_rows_some_judge_all(planted):
     assert np.isin(np.flatnonzero(flipped), named).mean() > 0.7
     whole = suspects(points, near=0.9999, most_rows=0)
     assert whole.judged == "out-of-fold rows of the points"
+
+
+def test_a_file_is_read_as_train_reads_it(tiny, tmp_path):
+    """Regression: `--sep` and `--drop-unlabelled` were advised, and unknown."""
+    rows = [f"{'cat' if n % 2 else 'dog'} {n % 9};{'a' if n % 2 else 'b'}" for n in range(40)]
+    rows[5] = "the owl;"
+    (tmp_path / "rows.csv").write_text("text;label\n" + "\n".join(rows) + "\n")
+    options = {"model": str(tiny("bert")), "device": "cpu", "pool": "mean"}
+    with pytest.warns(SeparatrixWarning):
+        made = suspects(
+            tmp_path / "rows.csv",
+            sep=";",
+            drop_unlabelled=True,
+            out=tmp_path / "s",
+            drop=tmp_path / "clean.csv",
+            **options,
+        )
+    assert len(made.rows) == 39
+    issues = pd.read_csv(tmp_path / "s" / "label_issues.csv")
+    assert issues["text"].tolist()[5] == rows[6].split(";")[0]
+    assert (tmp_path / "clean.csv").read_text().startswith("text;label\n")
+    with pytest.raises(OptionError, match="--sep has no effect: it belongs to texts"):
+        suspects(Points.of(np.eye(6), {"label": list("ababab")}), sep=";")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0.5, 1.25] * 20, "holds numbers, not classes: got fractions"),
+        ([f"id{n}" for n in range(40)], "holds no classes: got 40 different values in 40 rows, expected 2 to 20"),
+    ],
+)
+def test_columns_that_hold_no_classes_are_refused_before_the_model_runs(labels, message):
+    texts = Texts.of([f"text {n}" for n in range(40)], labels)
+    with pytest.raises(DataError, match=message):
+        suspects(texts, model="no/such-model")
+
+
+def test_the_noise_counts_what_copies_say():
+    """Regression: it was what the judges alone said, 0.0001 beside fifteen estimated errors."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(100, 5)), 2, axis=0).astype(np.float32)
+    labels = np.repeat(NAMES[(x[::2, 0] > 0).astype(int)], 2)
+    labels[:20:2] = np.where(labels[:20:2] == "cat", "dog", "cat")
+    made = suspects(Points.of(x, {"label": labels, "text": [f"row {n // 2}" for n in range(200)]}))
+    assert made.estimated_noise == pytest.approx(made.estimated_errors / 200, abs=0.003)
+    assert made.estimated_noise > 0.03

@@ -145,3 +145,9 @@ def test_what_is_no_indicator_is_refused() -> None:
         label_scores([[2, 0, 0]], [[1, 0, 0]], NAMES)
     with pytest.raises(ShapeError, match="labels have the wrong width"):
         label_scores([[1, 0]], [[1, 0]], NAMES)
+
+
+def test_counts_are_whole_numbers_where_every_answer_is_wrong():
+    scores = label_scores([[1, 0], [0, 1]], [[0, 1], [1, 0]], ["a", "b"])
+    assert [type(line.rows) for line in scores.per_label] == [int, int]
+    assert scores.macro_f1 == 0.0

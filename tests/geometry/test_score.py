@@ -251,3 +251,12 @@ def test_seed_003_one_output_column_scores_the_share_of_label_0_and_is_refused()
             decide(refused, 2)
     fixed = np.hstack([1 - outputs, outputs])
     assert classification(gold, decide(fixed, 2), ["negative", "positive"]).accuracy == 1.0
+
+
+@pytest.mark.parametrize("predicted", [[0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]])
+def test_counts_are_whole_numbers_however_wrong_the_answers_are(predicted):
+    """Regression: where no answer was right they were floats, and the result on disk could not be read again."""
+    scores = classification([0, 1, 0, 1], predicted, ["a", "b"])
+    counts = [(line.rows, line.predicted) for line in scores.per_class]
+    assert all(type(count) is int for pair in counts for count in pair)
+    assert [rows for rows, _ in counts] == [2, 2]

@@ -166,3 +166,16 @@ def test_a_model_that_is_here_and_does_not_fit_is_not_called_absent(small, tmp_p
     grid = small(grid={"depth": [77]}, skip_absent=True)
     with pytest.raises(OptionError, match=r"\[grid\] depth: --depth is out of range: got 77"):
         sx.sweep(grid, out=tmp_path / "s")
+
+
+def test_a_sweep_of_which_every_run_failed_ends_as_a_mistake(small, tmp_path, untrained, cli):
+    """Regression: it ended with 0, so that no script could see it."""
+    lines = ["seeds = [0]", f'data = "{small()["data"]}"', "[train]"]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in small()["train"].items()]
+    (tmp_path / "grid.toml").write_text("\n".join([*lines, "[grid]", "tokens = [1, 2]"]))
+    words = ["sweep", tmp_path / "grid.toml", "--out", tmp_path / "s"]
+    untrained.broken = (1, 2)
+    code, out, err = cli(*words)
+    assert (code, "no run could be trained: got 2 failed" in err, "2 failed" in out) == (2, True, True)
+    untrained.broken = (1,)
+    assert cli(*words, "--retry")[0] == 0

@@ -131,3 +131,12 @@ def test_unusable_labels_are_refused_before_training():
     with pytest.raises(DataError, match=r"all labels are the same number: got \[0.5\]"):
         check_labels(Texts.of(["x", "y"], [0.5, 0.5]))
     assert check_labels(Texts.of(["x", "y"], [0.5, 0.6])) == ()
+
+
+def test_whole_floats_are_told_how_to_become_classes():
+    with pytest.raises(
+        DataError, match=r"use --loss mse, or write them as whole numbers \(1, not 1.0\) to learn classes"
+    ):
+        Classes.of(np.array([1.0, 2.0]))
+    with pytest.raises(DataError, match=r"use --loss mse$"):
+        Classes.of(np.array([1.5, 2.0]))

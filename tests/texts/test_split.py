@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError
+from separatrix.texts import load_splits
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
 
 SHARES = st.floats(min_value=0.02, max_value=0.98)
@@ -194,3 +195,13 @@ def test_too_little_to_hold_out_is_refused():
         hold_out_groups(np.array(["x", "x"], dtype=object), None, 0.5, 0)
     with pytest.raises(DataError, match="each of the 2 groups holds all rows of some class"):
         hold_out_groups(np.array(["x", "x", "y"], dtype=object), np.array([0, 0, 1]), 0.5, 0)
+
+
+def test_groups_on_both_sides_are_told_of_unless_they_are_held_out(tmp_path):
+    rows = "".join(f"text {n},{'ab'[n % 2]},g{n % 5}\n" for n in range(60))
+    (tmp_path / "rows.csv").write_text(f"text,label,group\n{rows}")
+    notes = load_splits(tmp_path / "rows.csv", group="group").notes
+    assert "test: 5 of its 5 groups are trained on as well (--by group holds out whole groups)" in notes
+    assert any(note.startswith("validation: ") and "trained on as well" in note for note in notes)
+    assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv", group="group", by="group").notes)
+    assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv").notes)

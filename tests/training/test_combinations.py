@@ -117,7 +117,7 @@ def _resume(run: Path, data: Path, more: dict[str, Any], out: Path) -> None:
 
 VERBS: dict[str, tuple[Callable[..., None], dict[str, str]]] = {
     "suspects of the run": (_suspects_of_run, {"sets": SETS}),
-    "suspects of the file": (_suspects_of_file, {"sets": SETS}),
+    "suspects of the file": (_suspects_of_file, {}),
     "rank with a curve": (_rank, {}),
     "compare": (_compare, {"sets": SETS}),
     "report": (_report, {}),

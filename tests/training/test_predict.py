@@ -142,3 +142,33 @@ def test_numbers_have_no_probability_to_be_unsure_by():
     assert withhold(numbers, None) is numbers
     with pytest.raises(OptionError, match="numbers have no probability"):
         withhold(numbers, 0.5)
+
+
+def test_the_ids_of_a_file_stay_its_own(finished, tmp_path):
+    """Regression: `id` of the answers counted rows, so that they were joined to the wrong rows of a file with ids."""
+    rows = pd.DataFrame({"id": [7, 3, 5], "text": ["the cat", "the dog", "a bird"]})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    rows.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    for source in (rows, *(tmp_path / f"rows.{kind}" for kind in ("csv", "jsonl", "parquet"))):
+        answers = sx.predict(finished[0], source)
+        assert [int(one) for one in answers["id"]] == [7, 3, 5]
+        assert answers["row"].tolist() == [0, 1, 2]
+    without = sx.predict(finished[0], rows.drop(columns="id"))
+    assert without["id"].tolist() == [0, 1, 2]
+    assert "row" not in without
+
+
+def test_limits_are_refused_before_any_text_is_read(several_labels_run, monkeypatch):
+    def answered(*_):
+        raise AssertionError("texts were read")
+
+    monkeypatch.setattr("separatrix.training.predict.answer_texts", answered)
+    with pytest.raises(OptionError, match="several labels a row are decided one by one"):
+        sx.predict(several_labels_run, Texts.of(["the cat"]), min_probability=0.5)
+
+
+@pytest.fixture
+def several_labels_run(tiny, tmp_path):
+    texts = Texts.of(["the cat", "the dog", "the cat dog"] * 6, [["cat"], ["dog"], ["cat", "dog"]] * 6)
+    return sx.train(Splits(texts, texts, None, ()), method="probe", model=str(tiny("bert")), device="cpu")

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
+import separatrix as sx
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry import baselines
@@ -25,7 +26,7 @@ from separatrix.recipe import ProbingRecipe
 from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json, write_json
 from separatrix.store.table import read_table
-from separatrix.texts import Splits
+from separatrix.texts import Splits, Texts
 from separatrix.training import diagnostics, run
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.folder import describe_request, write_recipe
@@ -474,3 +475,14 @@ def test_quick_figures_equal_the_full_ones():
 def test_the_examples_are_true():
     for module in (baselines, diagnostics):
         assert doctest.testmod(module).failed == 0
+
+
+def test_a_run_of_which_no_answer_is_right_is_finished_and_read_again(tiny, tmp_path):
+    """Regression: its counts were floats, so that neither the report nor --resume could read it."""
+    train = Texts.of(["the cat", "the dog"] * 6, ["a", "b"] * 6)
+    turned = Texts.of(["the cat", "the dog"] * 3, ["b", "a"] * 3)
+    splits, model = Splits(train, turned, turned, ()), str(tiny("bert"))
+    made = sx.train(splits, method="probe", model=model, device="cpu", out=tmp_path / "run")
+    again = sx.load(tmp_path / "run")
+    assert again.scores["test"]["accuracy"] == made.scores["test"]["accuracy"] == 0.0
+    assert (tmp_path / "run" / "report.html").is_file()

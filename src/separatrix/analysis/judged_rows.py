@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.codes import ranks_in_class
+from separatrix.codes import encode, ranks_in_class
+from separatrix.errors import DataError
 from separatrix.geometry.classes import spread_order, spread_sets
 from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import ConfidentJoint
@@ -23,6 +24,7 @@ FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong
 TINY = 1e-12  # probability below which a judge says no more
 _FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
+_MOST_CLASSES = 1000
 _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
 
@@ -49,6 +51,28 @@ class JudgedRows:
             for text in one["text"]
         ]
         return np.unique(np.array(forms), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def class_numbers(labels: Any, name: str, *, sets: bool = False) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class number of each row (-1: no label), in the order of their first rows, and the names.
+
+    Args:
+        labels: a column, as a pandas series.
+        name: of the column.
+        sets: cells hold several labels, so that each row may have a cell of its own.
+
+    Raises:
+        DataError: one class, numbers that are no classes, or hardly two rows of a class.
+    """
+    if labels.dtype.kind == "f" and (labels.dropna() % 1).any():
+        raise DataError(f"the column {name!r} holds numbers, not classes", got="fractions", hint="name another --label")
+    codes, classes = encode(labels, by_row=True)  # no figure depends on a name
+    known = int((codes >= 0).sum())
+    most = known if sets else min(_MOST_CLASSES, known // 2)
+    if not 2 <= len(classes) <= most:
+        got = f"{len(classes)} different values in {known} rows"
+        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {max(2, most)}")
+    return codes, tuple(map(str, classes))
 
 
 def judging_rows(labels: NDArray[np.int64], recipe: SuspectsRecipe) -> NDArray[np.int64]:
@@ -155,7 +179,7 @@ def reasons(case: JudgedRows, joints: dict[str, ConfidentJoint], columns: dict[s
 def doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int, rows: int) -> list[str]:
     """Warnings about judges that are no better than the majority, or too weak for what they doubt."""
     lines = [
-        f"the {name} is not above the majority baseline, so what it doubts means nothing"
+        f"the judge {name} is not above the majority baseline, so what it doubts means nothing"
         for name, figures in judges.items()
         if figures["interval"][0] <= figures["majority"]
     ]

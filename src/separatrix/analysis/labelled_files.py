@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix import recipe as recipes
+from separatrix.analysis.judged_rows import class_numbers
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
@@ -17,6 +19,7 @@ from separatrix.points import Points
 from separatrix.progress import Counter, Progress
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.train import POOL_TEXTS
 from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
@@ -40,14 +43,22 @@ class ReadTexts:
     separator: str | None  # between the labels of a row, where it may have several
 
 
-def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> ReadTexts:
+def read_texts(
+    source: Texts | str | Path, recipe: SuspectsRecipe, loading: LoadRecipe, progress: Progress
+) -> ReadTexts:
     """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
 
     Raises:
         DataError: the source cannot be read.
         ModelError: no such model.
     """
-    texts = load_texts(source, text=recipe.text, label=recipe.label, label_separator=recipe.label_separator)
+    columns: dict[str, Any] = {"text": recipe.text, "label": recipe.label, "label_separator": recipe.label_separator}
+    import pandas as pd
+
+    texts = load_texts(source, **columns, **recipes.to_dict(loading))
+    assert texts.label is not None
+    if texts.kind != "sets":
+        class_numbers(pd.Series(texts.label), recipe.label)  # refused before the model runs
     from separatrix.models.candidates import chosen_candidates
     from separatrix.models.extract import extract_blocks  # after the texts: torch is slow to load
     from separatrix.models.load import load_backbone
@@ -68,7 +79,6 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
     table["text"] = list(map(shown, texts.text))
     separator = None
     if texts.kind == "sets":
-        assert texts.label is not None
         separator = recipe.label_separator or free_separator(texts.label.tolist())
         table[recipe.label] = joined(texts.label.tolist(), separator)
     alone = "type --label-separator {sign} to judge each label by itself"
@@ -115,21 +125,21 @@ def check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
         raise StoreError(f"{drop} is there already", hint="name another file, or add --overwrite")
 
 
-def write_cleaned(source: Path, suspects: Sequence[int], drop: Path) -> dict[str, Any]:
+def write_cleaned(source: Path, suspects: Sequence[int], drop: Path, loading: LoadRecipe) -> dict[str, Any]:
     """Write a file of texts without its suspects; how many rows these are, and how many are left."""
-    data, left = without_rows(source, suspects)
+    data, left = without_rows(source, suspects, loading)
     write_bytes(drop, data)
     return {"file": drop.name, "dropped": len(suspects), "left": left}
 
 
-def label_issues(rows: pd.DataFrame, source: Any) -> pd.DataFrame:
+def label_issues(rows: pd.DataFrame, source: Any, loading: LoadRecipe) -> pd.DataFrame:
     """The rows of a source in its order, with all columns of a file, and four columns under the names of cleanlab."""
     import pandas as pd
 
     renamed = {"is_label_issue": "is_label_issue", "score": "label_quality", "label": "given_label"}
     issues = rows[[*renamed, "suggested"]].rename(columns=renamed | {"suggested": "predicted_label"})
     if isinstance(source, str | Path) and Path(source).is_file():
-        given = read_columns(Path(source)).iloc[rows["id"].to_numpy()].reset_index(drop=True)
+        given = read_columns(Path(source), loading).iloc[rows["id"].to_numpy()].reset_index(drop=True)
     else:
         given = rows[[name for name in ("id", "text", "group") if name in rows]]
     return pd.concat([given.drop(columns=[name for name in issues if name in given]), issues], axis=1)

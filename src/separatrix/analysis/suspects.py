@@ -24,6 +24,7 @@ from separatrix.analysis.judged_rows import (
     LIKELY,
     TINY,
     JudgedRows,
+    class_numbers,
     doubts,
     expected_shares,
     judging_rows,
@@ -37,7 +38,6 @@ from separatrix.analysis.label_set_suspects import judge_label_sets, label_listi
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
 from separatrix.analysis.neighbor_graph import surroundings
 from separatrix.analysis.project import LABEL
-from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds, first_row_order
 from separatrix.geometry.noise import fit_noise
@@ -56,6 +56,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.options import SuspectsOptions
 from separatrix.reports.map_page import MOST
 from separatrix.reports.rows import PageRows, RowMap
@@ -76,8 +77,7 @@ if TYPE_CHECKING:
 SUSPECTS, ALL_ROWS, ISSUES, PAGE = "suspects.parquet", "rows.parquet", "label_issues.csv", "suspects.html"
 MOST_LINES = 10  # of the table that are printed
 
-_MOST_CLASSES = 1000
-_OF_TEXTS = ("text", "model", "pool", "dtype", "device")
+_OF_TEXTS = ("text", "model", "pool", "dtype", "device", *recipes.option_names(LoadRecipe()))
 _OF_POINTS = ("label", "folds", "k", "near", "most_rows", "neighbors")
 
 
@@ -199,7 +199,7 @@ def suspects(
         overwrite: replace earlier suspects there, and the file of `drop`.
         verify: compare the files of a run with their hashes.
         progress: is called with (stage, done, total, note).
-        options: single options of `SuspectsRecipe`, by name.
+        options: single options of `SuspectsRecipe` or `LoadRecipe`, by name.
 
     Raises:
         DataError: no labels, one class, a number that is not finite, a run on other rows.
@@ -212,17 +212,20 @@ def suspects(
     [{'id': 79, 'label': 'a', 'suggested': 'b'}]
     """
     progress = progress or silent
-    wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
+    reading = {name: options.pop(name) for name in recipes.option_names(LoadRecipe()) if name in options}  # type: ignore[misc]
+    loading, wanted = LoadRecipe(**reading), recipes.replace(recipe or SuspectsRecipe(), **options)
     given = (source.folder or source) if isinstance(source, Result) else source
     inputs = given.folders if isinstance(given, Points) else [getattr(given, "source", given)]
     if drop is not None:
         check_drop(given, Path(drop), overwrite=overwrite)
 
     def judge() -> Suspects:
-        result = _of_source(given, wanted, set(options), verify, progress)
+        result = _of_source(given, wanted, loading, {*options, *reading}, verify, progress)
         if drop is None:
             return result
-        return replace(result, dropped=write_cleaned(Path(str(given)), result.table["id"].tolist(), Path(drop)))
+        return replace(
+            result, dropped=write_cleaned(Path(str(given)), result.table["id"].tolist(), Path(drop), loading)
+        )
 
     return Suspects.produce(
         judge,
@@ -234,6 +237,7 @@ def suspects(
 def _of_source(
     source: Points | Texts | Result | str | Path,
     recipe: SuspectsRecipe,
+    loading: LoadRecipe,
     given: set[str],
     verify: bool,
     progress: Progress,
@@ -242,13 +246,13 @@ def _of_source(
     kind = kind_of(Path(source)) if isinstance(source, str | Path) and Path(source).is_dir() else None
     kind = source.kind if isinstance(source, Result) else kind
     if not isinstance(source, Points | Result) and kind is None:
-        read = read_texts(source, recipe, progress)
+        read = read_texts(source, recipe, loading, progress)
         of_texts = _of_points(read.points, read.warnings, recipe, verify, read.separator)
         judged = of_texts.judged.replace("the points", "the texts", 1)
-        return replace(of_texts, judged=judged, issues=label_issues(of_texts.rows, source))
+        return replace(of_texts, judged=judged, issues=label_issues(of_texts.rows, source, loading))
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
         for name in names:
-            if name in given or getattr(recipe, name) != getattr(SuspectsRecipe, name):
+            if name in given or getattr(recipe, name, None) != getattr(SuspectsRecipe, name, None):
                 raise OptionError(f"{flag(name)} has no effect: it belongs to {owner}", hint=f"leave {flag(name)} away")
     if isinstance(source, Points):
         return _of_points(source, [], recipe, verify)
@@ -266,7 +270,10 @@ def _of_points(
 ) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
     separator = separator or recipe.label_separator
-    codes, names = _classes(chosen.rows, recipe.label, _MOST_CLASSES if separator is None else len(chosen.rows))
+    if recipe.label not in chosen.rows:
+        got = ", ".join(map(str, chosen.rows.columns))
+        raise DataError(f"the rows have no column {recipe.label!r}", got=got, hint="name the labels with --label")
+    codes, names = class_numbers(chosen.rows.series(recipe.label), recipe.label, sets=separator is not None)
     known = codes >= 0
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
@@ -287,20 +294,6 @@ def _of_points(
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
     judged = _judge(case, columns, recipe, which_rows("points", len(sample), len(labels)))
     return replace(judged, flat=flat_map(vectors, recipe.seed))
-
-
-def _classes(table: RowTable, name: str, most: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class number of each row (-1: no label) and the names."""
-    if name not in table:
-        got = ", ".join(map(str, table.columns))
-        raise DataError(f"the rows have no column {name!r}", got=got, hint="name the labels with --label")
-    codes, classes = encode(
-        table.series(name), by_row=True
-    )  # numbered by their first rows: no figure depends on a name
-    if not 2 <= len(classes) <= most:
-        got = f"{len(classes)} different values"
-        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {most}")
-    return codes, tuple(map(str, classes))
 
 
 def _of_run(run: FinishedRun, recipe: SuspectsRecipe, verify: bool) -> Suspects:
@@ -359,7 +352,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         table=rows.take(suspect).to_pandas(),
         row_table=rows,
         judged=which,
-        estimated_noise=noise.noise,
+        estimated_noise=float(error.mean()),
         estimated_errors=round(float(error.sum())),
         expected_precision=expected,
         accuracy=float((guess == case.labels).mean()),

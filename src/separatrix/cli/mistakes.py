@@ -85,6 +85,8 @@ def _usage(text: str, argv: list[str]) -> str:
 
     >>> _usage("Unknown option: --los. Did you mean --loss?", ["train"])
     'unknown option: --los; did you mean --loss?'
+    >>> _usage("Unused Tokens: ['b.csv', 'c.csv'].", ["train"])
+    "train takes no 'b.csv' here; see separatrix train --help"
     >>> _usage("Parameter --lr specified multiple times.", ["train"])
     'parameter --lr specified multiple times; see separatrix train --help'
     >>> _usage('Command "train" parameter DATA requires an argument.', ["train", "--text", "a", "b", "q.csv"])
@@ -100,6 +102,8 @@ def _usage(text: str, argv: list[str]) -> str:
         return (
             f"--{name} takes a share of the rows, not {file}: name a folder with train{kind} and {name}{kind} as DATA"
         )
+    if unused := re.match(r"unused Tokens: \[('[^']*')", message):
+        message = f"{' '.join(argv[:1])} takes no {unused[1]} here"
     if near:
         return f"{message}; did you mean {guess.partition('?')[0]}?"
     if known:

@@ -218,6 +218,7 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
 @verb(
     opts.SuspectsOut,
     SuspectsRecipe,
+    LoadRecipe,
     opts.Verification,
     main="out overwrite drop text label model pool folds k near run block seed json",
 )

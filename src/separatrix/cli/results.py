@@ -36,14 +36,17 @@ def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: boo
     if isinstance(result, Printed):
         values = result.to_dict()
         result = Printout(values, () if as_json else result.parts(), values.get("warnings", ()))
-    for line in result.warnings:
+    lines = [line for part in result.parts if not isinstance(part, Listing) for line in part]
+    listed = set() if as_json else {str(line) for name, line in lines if name == "warning"}
+    apart = [line for line in result.warnings if line not in listed]  # that stand in no table of the result
+    for line in apart:
         progress.warn(line)
     if as_json:
         more = {"warnings": [*result.warnings]} if result.warnings else {}
         print_json(more | {**result.values})
         _go_on(result)
         return
-    quiet: Lines = [("warning", line) for line in result.warnings] if progress.console.quiet else []
+    quiet: Lines = [("warning", line) for line in apart] if progress.console.quiet else []
     for part in (*result.parts, quiet):
         if isinstance(part, Listing):
             print_table(part)

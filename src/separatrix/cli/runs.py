@@ -19,7 +19,7 @@ from separatrix.cli.commands import STDIN
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
-from separatrix.errors import OptionError, StoreError, choose
+from separatrix.errors import DataError, OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe, flag
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.recipe.auto import RaceRecipe
@@ -169,7 +169,14 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         raise OptionError("predict writes a file", got="no --out", hint="add --out answers.csv, or read lines from -")
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
-    from separatrix.training.predict import answer_table, answered_figures, check_limits, withhold, written_answers
+    from separatrix.training.predict import (
+        answer_table,
+        answered_figures,
+        check_limits,
+        with_own_ids,
+        withhold,
+        written_answers,
+    )
 
     check_limits(options.min_probability, options.coverage)
     if options.classes and not options.explain:
@@ -188,6 +195,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
+        frame = with_own_ids(frame, data, parsed.make(recipes.LoadRecipe))
         write(written_answers(frame, options.out, options.label_separator))
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
@@ -251,9 +259,10 @@ def _predict(
     """The model, its answers, and warnings."""
     from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered
-    from separatrix.training.predict import answer_texts
+    from separatrix.training.predict import answer_texts, check_limits
 
     model = load_model(run, **parsed.of(("model", "device", "trust_remote_code")), verify=parsed.verify)
+    check_limits(parsed.options.get("min_probability"), parsed.options.get("coverage"), model)
     answer = answer_texts(model, texts.text, progress)
     cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
     known = [*texts.warnings, *model.backbone.source.warnings, *unanswered(answer.reasons, len(texts))]
@@ -300,7 +309,7 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
 
 
 @verb(opts.Folder, SweepRecipe, opts.Extracting, opts.Figures)
-def sweep(parsed: ParsedOptions, progress: TerminalProgress, grid: GridArgument, /) -> Printed:
+def sweep(parsed: ParsedOptions, progress: TerminalProgress, grid: GridArgument, /) -> Printed | Printout:
     """The grid is checked whole before anything runs. Each run is a folder under the hash of its recipe; the same
     command again skips what is done and goes on with what was stopped. Several processes may work on one study.
 
@@ -311,4 +320,11 @@ def sweep(parsed: ParsedOptions, progress: TerminalProgress, grid: GridArgument,
     """
     from separatrix.sweeps.verb import sweep as run
 
-    return run(grid, progress=progress, **parsed.keywords())
+    result = run(grid, progress=progress, **parsed.keywords())
+    if result.done or not result.failed:
+        return result
+
+    def fail() -> None:
+        raise DataError("no run could be trained", got=f"{result.failed} failed", hint="mend the grid, and add --retry")
+
+    return Printout(result.to_dict(), result.parts(), result.warnings, fail)

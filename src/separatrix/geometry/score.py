@@ -137,8 +137,9 @@ def classification(
     majority, majority_macro_f1 = _figures(totals * most, totals, len(gold) * most).tolist()
     order = _by_counts(confusion)
     drawn = _bootstrap(confusion[np.ix_(order, order)], seed, resamples)
-    columns = precision_recall_fscore_support(gold, predicted, labels=every, zero_division=0.0)
-    lines = zip(listed, *(column.tolist() for column in columns), answers.tolist(), strict=True)
+    # Without its count of the rows: that is of floats where no answer is right.
+    shares = precision_recall_fscore_support(gold, predicted, labels=every, zero_division=0.0)[:3]
+    lines = zip(listed, *(column.tolist() for column in (*shares, totals, answers)), strict=True)
     return ClassificationScores(
         rows=len(gold),
         accuracy=accuracy,

@@ -275,8 +275,8 @@ class AssociateOptions(TypedDict, total=False):
     seed: int
 
 
-class SuspectsOptions(TypedDict, total=False):
-    """Of `SuspectsRecipe`."""
+class SuspectsOptions(LoadOptions, total=False):
+    """Of `SuspectsRecipe`, and of `load_texts`."""
 
     label: str
     block: str | None

@@ -52,9 +52,10 @@ class Classes:
         """
         column = label_column(labels, source) if len(labels) else np.empty(0, dtype=object)
         if column.dtype.kind == "f":
-            raise DataError(
-                f"{source}: labels are numbers to predict, not classes", got="floats", hint="use --loss mse"
-            )
+            hint = "use --loss mse"
+            if (column == column.astype(np.int64)).all():
+                hint += ", or write them as whole numbers (1, not 1.0) to learn classes"
+            raise DataError(f"{source}: labels are numbers to predict, not classes", got="floats", hint=hint)
         classes = sorted(set(column.tolist()))
         if len(classes) < 2:
             got = f"only {classes[0]!r} in {len(column)} rows" if classes else "no rows"

@@ -261,6 +261,8 @@ def _split_table(table: Texts, validation: float, test: float, seed: int, by: st
     train, checked = rest.split(validation, seed, by)
     which = "rows" if tested is None else "remaining rows"
     notes.append(f"validation: {len(checked)} of {len(rest)} {which} of {table.name} held out {_how(table, seed, by)}")
+    if by != "group":
+        notes += _mixed_groups(train, {"test": tested, "validation": checked})
     return Splits(train, checked, tested, tuple(notes))
 
 
@@ -273,6 +275,7 @@ def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed:
         notes.insert(
             0, f"validation: {len(checked)} of {len(whole)} rows of {whole.name} held out {_how(whole, seed, by)}"
         )
+        notes += _mixed_groups(train, {"validation": checked}) if by != "group" else []
     if "test" not in parts:
         why = (
             "left out, as asked"
@@ -297,6 +300,19 @@ def _how(table: Texts, seed: int, by: str) -> str:
         return f"(with the share of each label, seed {seed})"
     stratified = by == "label" and table.kind in ("names", "integers")
     return f"(stratified by label, seed {seed})" if stratified else f"(drawn plainly, seed {seed})"
+
+
+def _mixed_groups(train: Texts, held_out: Mapping[str, Texts | None]) -> list[str]:
+    """That rows were held out without regard to their groups, where they were."""
+    lines = []
+    for part, table in held_out.items():
+        if table is None or table.group is None or train.group is None:
+            continue
+        groups = {*table.group.tolist()}
+        if shared := groups & {*train.group.tolist()}:
+            of = f"{len(shared)} of its {len(groups)} groups are" if len(groups) > 1 else "its one group is"
+            lines.append(f"{part}: {of} trained on as well (--by group holds out whole groups)")
+    return lines
 
 
 def _shared_groups(train: Texts, other: Texts, part: str) -> list[str]:

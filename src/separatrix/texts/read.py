@@ -314,7 +314,9 @@ def parse_json(text: str, where: str, once: frozenset[str] = frozenset()) -> Any
     except DataError:
         raise
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+        reason = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            reason = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
         raise DataError(f"{where} is not valid JSON", got=reason, hint=ONE_LINE) from error
 
 

@@ -42,6 +42,35 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
             return pd.read_parquet(io.BytesIO(file.read()))
 
 
+def read_column(source: Any, name: str, reading: LoadRecipe | None = None) -> list[Any] | None:
+    """One column of a file of texts or of a frame, a value for each of its rows; None where it has no such column.
+
+    >>> import pandas as pd
+    >>> read_column(pd.DataFrame({"id": ["q1"]}), "id"), read_column("data/trec", "id")
+    (['q1'], None)
+    """
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        return source[name].tolist() if name in source else None
+    if not isinstance(source, str | Path) or not Path(source).is_file():
+        return None
+    path = Path(source)
+    kind = split_name(path).kind
+    with opening(path):
+        if kind in SEPARATORS:
+            cells = separated_cells(path, reading or LoadRecipe(), lambda names: [name] if name in names else [])
+            return cells.columns.get(name)
+        if kind in LINES:
+            values = [record.get(name) for record, _ in json_records(path, ())]
+            return values if any(value is not None for value in values) else None
+        import pyarrow.parquet as pq
+
+        with open_bytes(path) as file:
+            table = pq.ParquetFile(io.BytesIO(file.read()))
+            return table.read([name]).column(name).to_pylist() if name in table.schema_arrow.names else None
+
+
 def without_rows(path: Path, rows: Collection[int], reading: LoadRecipe | None = None) -> tuple[bytes, int]:
     """A file of texts without these rows, in its own format and not packed, and how many rows are left.
 

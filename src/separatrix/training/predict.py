@@ -13,18 +13,19 @@ import pandas as pd
 from separatrix.errors import OptionError
 from separatrix.geometry.reliability import threshold_of
 from separatrix.learn.trained.loading import load_model
-from separatrix.learn.trained.saved import Predictions, Predictor, Trained, check_input_kind
+from separatrix.learn.trained.saved import Predictions, Predictor, Trained, check_input_kind, gives_sets
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.backbone import Backbone
 from separatrix.models.tokens import UnreadCounts, count_unknown
 from separatrix.progress import Progress
 from separatrix.recipe import checked
 from separatrix.recipe.arguments import checks_arguments
-from separatrix.recipe.load import TEXT, LoadOptions
+from separatrix.recipe.load import TEXT, LoadOptions, LoadRecipe
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
 from separatrix.texts.label_sets import joined
 from separatrix.texts.pairs import columns_of, texts_of
+from separatrix.texts.rewrite import read_column
 
 
 @checks_arguments
@@ -46,7 +47,8 @@ def predict(
 
     Args:
         model: what `train`, `load` or `load_model` gives, or the folder of a run.
-        data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept.
+        data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept. A column `id` of one
+            file or of a frame is kept too, and the number of a row is then called `row`.
         text: column of the texts, or the two of pairs.
         label: column of labels to be copied beside the answers.
         label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
@@ -62,8 +64,7 @@ def predict(
         DataError: texts that cannot be read.
         OptionError: both limits, one outside 0 to 1, or one for a model of numbers.
     """
-    limits = {"min_probability": min_probability, "coverage": coverage}
-    check_limits(**limits)
+    check_limits(min_probability, coverage)
     source = data.source if isinstance(data, Texts) else data
     inputs = [path for path in (model, source) if isinstance(path, str | Path)]
     with answers_file(out, overwrite=overwrite, inputs=inputs) as write:
@@ -71,7 +72,11 @@ def predict(
         columns |= {} if label is None else {"label_separator": label_separator}
         texts = data if isinstance(data, Texts) else load_texts(data, **columns, keep_blank=True, **reading)
         trained = load_model(model) if isinstance(model, str | Path) else model
-        frame = predict_texts(trained, texts, **limits, progress=progress)
+        frame = with_own_ids(
+            predict_texts(trained, texts, min_probability=min_probability, coverage=coverage, progress=progress),
+            data,
+            LoadRecipe(**reading),
+        )
         write(written_answers(frame, out, label_separator))
     return frame
 
@@ -116,9 +121,9 @@ def predict_texts(
         coverage: answer this share of the rows, those with the highest probability.
         progress: is called with (stage, done, total, note).
     """
-    check_limits(min_probability, coverage)
     given: Any = model
     trained: Predictor = getattr(given, "model", given)  # of the result of a training
+    check_limits(min_probability, coverage, trained)
     answer = answer_texts(trained, texts.text, progress)
     answer.unread.warn()
     answer = withhold(answer, min_probability, coverage)
@@ -134,12 +139,24 @@ def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | No
     return replace(answer, reasons=reasons)
 
 
-def check_limits(min_probability: float | None, coverage: float | None) -> None:
-    """Refuse two limits of what is answered, and one outside 0 to 1."""
+def check_limits(min_probability: float | None, coverage: float | None, model: Predictor | None = None) -> None:
+    """Refuse two limits of what is answered, one outside 0 to 1, and any for a model that gives no one class a row."""
     for name, value in (("min_probability", min_probability), ("coverage", coverage)):
         checked(name, value, float | None, low=0, high=1)
     if min_probability is not None and coverage is not None:
         raise OptionError("--min-probability and --coverage say the same in two ways", hint="leave one of them away")
+    if model is not None and (min_probability is not None or coverage is not None):
+        _check_withheld(numbers=model.classes is None, several=gives_sets(model))
+
+
+def _check_withheld(*, numbers: bool, several: bool) -> None:
+    """Refuse limits for answers that are numbers, or several labels a row."""
+    if numbers:
+        what = "numbers have no probability, so none can be left unanswered for it"
+        raise OptionError(what, hint="leave --min-probability and --coverage away")
+    if several:
+        what = "several labels a row are decided one by one, by thresholds that the training chose"
+        raise OptionError(what, hint="leave --min-probability and --coverage away")
 
 
 def withhold(answer: Predictions, min_probability: float | None, coverage: float | None = None) -> Predictions:
@@ -155,12 +172,8 @@ def withhold(answer: Predictions, min_probability: float | None, coverage: float
     """
     if min_probability is None and coverage is None:
         return answer
-    if answer.probabilities is None:
-        what = "numbers have no probability, so none can be left unanswered for it"
-        raise OptionError(what, hint="leave --min-probability and --coverage away")
-    if any(map(is_several, answer.labels)):
-        what = "several labels a row are decided one by one, by thresholds that the training chose"
-        raise OptionError(what, hint="leave --min-probability and --coverage away")
+    _check_withheld(numbers=answer.probabilities is None, several=any(map(is_several, answer.labels)))
+    assert answer.probabilities is not None
     confidence = answer.probabilities.max(axis=1)  # NaN: no answer anyway
     known = ~np.isnan(confidence)
     if coverage is not None and known.any():
@@ -194,6 +207,25 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
         named = [" ".join(map(str, row)) for row in answer.neighbors.tolist()]
         columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
     return pd.DataFrame(columns)
+
+
+def with_own_ids(frame: pd.DataFrame, source: Any, reading: LoadRecipe) -> pd.DataFrame:
+    """A table of answers whose `id` is that of the file or the frame itself, where it has one; `row` counts its rows.
+
+    Args:
+        frame: of the texts of the source, `id` their numbers in it.
+        source: what they were read from.
+        reading: separator and quotes of csv and tsv.
+
+    >>> with_own_ids(pd.DataFrame({"id": [0]}), pd.DataFrame({"id": ["q7"]}), LoadRecipe()).to_dict("records")
+    [{'id': 'q7', 'row': 0}]
+    """
+    ids = read_column(source, "id", reading)
+    if ids is None:
+        return frame
+    numbered = frame.rename(columns={"id": "row"})
+    numbered.insert(0, "id", [ids[row] for row in frame["id"].tolist()])
+    return numbered
 
 
 def with_unknown(frame: pd.DataFrame, backbone: Backbone) -> pd.DataFrame:

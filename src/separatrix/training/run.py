@@ -17,6 +17,7 @@ from separatrix.models.source import resolve
 from separatrix.models.token_pairs import pair_rule
 from separatrix.progress import under
 from separatrix.recipe.auto import AutoRecipe
+from separatrix.recipe.budget import read_budget
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.texts.ordered import class_ranks
@@ -44,6 +45,8 @@ from separatrix.training.race.run import choose_method
 from separatrix.training.request import Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 
+_OVER = 1.1  # times the budget from which it is said that more was taken
+
 
 def run_training(request: TrainingRequest) -> TrainingResult:
     """Train, evaluate, and (with a folder) write everything but pictures and report.
@@ -69,13 +72,16 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     trained, evaluator = _train(request, targets, ranks)
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
+    taken = monotonic() - wall
+    if isinstance(recipe, AutoRecipe) and taken > _OVER * (budget := read_budget(recipe.race.budget)):
+        figures["notes"].append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
     source = trained.model.backbone.source
     figures["warnings"] = [*request.splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     result = TrainingResult(
         **_of_model(request, trained, answers, targets), **figures, race=race, folder=folder,
         recipe=describe_request(original, source.weights),
         metrics=trained.fitted.metrics or [_only_line(figures["scores"])],
-        seconds=round(monotonic() - wall, 2), cpu_seconds=round(process_time() - processor, 2),
+        seconds=round(taken, 2), cpu_seconds=round(process_time() - processor, 2),
     )  # fmt: skip
     if folder is not None:
         result.write(folder)

@@ -133,3 +133,12 @@ def test_answers_are_those_of_all_folds_or_none():
     np.testing.assert_array_equal(state.answers("probe", 100, [0, 1]), [True, True, True, False])
     assert state.answers("probe", 100, [0, 2]) is None
     assert state.answers("align", 100, [0]) is None
+
+
+def test_a_second_training_that_will_come_is_reckoned_with():
+    """Regression: few rows are learnt from twice whatever is left, and time for one training only was kept."""
+    state = standing(budget=130.0)
+    state.refits = True
+    assert state.final_seconds("align") == state.final_seconds("align", refit=True)
+    assert state.affords(Rung(100, (0,)), first=True)
+    assert "align" in state.out

@@ -22,6 +22,7 @@ from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.suspects import MODELS, graph_size
 from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.score import RankRecipe
 from separatrix.recipe.train import BEST, POOL_TEXTS
 from separatrix.recipe.vectors import ExtractRecipe
@@ -37,7 +38,7 @@ _SIZES = (400, 1_200)  # rows that are judged to measure
 _NEAR_ROWS = 8_000  # whose neighbors are sought to measure
 _COPIES = 4  # of the rows: as they are, of length 1, those of the other folds, for a map
 PARTS = {"train": 0.72, "validation": 0.08, "test": 0.2}  # of texts that are not there
-READING = {"rank": tuple(sorted(SPLITTING - {"seed"})), "suspects": ("drop",)}
+READING = {"rank": tuple(sorted(SPLITTING - {"seed"})), "suspects": ("drop", *recipes.option_names(LoadRecipe()))}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,13 @@ def labelled_size(verb: str, data: Any, recipe: Any, more: Mapping[str, Any], ma
         most = recipe.most_rows or rows
         return LabelledSize({part: min(round(rows * share), most) for part, share in PARTS.items()}, tokens=tokens)
     if verb == "suspects":
-        texts = load_texts(data, text=recipe.text, label=recipe.label, label_separator=recipe.label_separator)
+        loading: Any = {name: value for name, value in more.items() if name in recipes.option_names(LoadRecipe())}
+        columns: dict[str, Any] = {
+            "text": recipe.text,
+            "label": recipe.label,
+            "label_separator": recipe.label_separator,
+        }
+        texts = load_texts(data, **columns, **loading)
         return LabelledSize({"all": len(texts)}, texts.text, _count(texts), sets=texts.kind == "sets")
     reading = {name: more[name] for name in READING["rank"] if name in more}
     splits = given_splits(data, reading, recipes.option_names(recipe), seed=recipe.seed)

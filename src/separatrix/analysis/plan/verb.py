@@ -246,6 +246,8 @@ def _check_texts(data: Any, texts: int | None, tokens: int | None) -> None:
     if (data is None) == (texts is None or tokens is None):
         hint = "pass --texts and --tokens-per-text in place of data"
         raise OptionError("a plan needs data, or texts and tokens_per_text", hint=hint)
+    for name, value in (("texts", texts), ("tokens_per_text", tokens)):
+        checked(name, value, int | None, low=1)
 
 
 def _reading(verb: str, recipe: Any, more: dict[str, Any], size: tuple[Any, ...]) -> PlannedReading:

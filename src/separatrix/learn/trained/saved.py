@@ -175,10 +175,15 @@ class PrintedModel(Printed):
         return [[("kind", type(self).__name__), ("model", name), ("classes", classes)]]
 
 
+def gives_sets(model: Predictor) -> bool:
+    """Whether a model gives several labels a row."""
+    calibration = getattr(model, "calibration", None)
+    return isinstance(calibration, ScoreCalibration) and calibration.sets
+
+
 def one_label_each(model: Predictor, what: str) -> None:
     """Raise a `ModelError` where a model gives several labels a row, which `what` does not take."""
-    calibration = getattr(model, "calibration", None)
-    if isinstance(calibration, ScoreCalibration) and calibration.sets:
+    if gives_sets(model):
         hint = "use predict, or the estimators"
         raise ModelError(f"{what} takes models with one label a row", got="several labels a row", hint=hint)
 

@@ -64,6 +64,7 @@ class Standing:
         answered: rows that are read once more at the end, for figures and baselines.
         seed: of intervals.
         ahead: candidate -> accuracy that it is expected to be ahead by, before any trial; 0 where it is not named.
+        refits: the chosen candidate is trained twice whatever time is left: few rows are all learnt from.
         trials: so far.
         out: candidate -> (state, why).
     """
@@ -76,6 +77,7 @@ class Standing:
     answered: int
     seed: int = 0
     ahead: Mapping[str, float] = field(default_factory=dict)
+    refits: bool = False
     trials: list[Trial] = field(default_factory=list)
     out: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -93,6 +95,10 @@ class Standing:
     def left(self) -> float:
         """Seconds that are left of the budget."""
         return self.budget - self.seconds
+
+    @property
+    def _left(self) -> str:
+        return f"{max(self.left, 0):.0f} s are left"
 
     def answers(self, name: str, rows: int, folds: Iterable[int]) -> np.ndarray | None:
         """Whether each judged row of these folds was answered right, (judged,) bool; None where a fold is missing."""
@@ -117,7 +123,8 @@ class Standing:
 
     def final_seconds(self, name: str, *, refit: bool = False) -> float:
         """What the training after the race takes: once, or with `refit` twice; and the answers at its end."""
-        return self.training_seconds(name, self.rows) * (1 + refit) + self.answered * self.pilot.forward
+        trainings = 2 if refit or self.refits else 1
+        return self.training_seconds(name, self.rows) * trainings + self.answered * self.pilot.forward
 
     def rung_seconds(self, rung: Rung) -> float:
         """What a rung takes of all candidates that are not out."""
@@ -129,7 +136,7 @@ class Standing:
             if name != leader and len(self.alive) > 1 and (needs := self.final_seconds(name)) > self.left:
                 self.out[name] = (
                     "left out",
-                    f"its training on all {self.rows} rows would take about {needs:.0f} s, {self.left:.0f} s are left",
+                    f"its training on all {self.rows} rows would take about {needs:.0f} s, {self._left}",
                 )
 
     def affords(self, rung: Rung, *, first: bool, leader: str | None = None) -> bool:
@@ -156,7 +163,7 @@ class Standing:
             self.out[given_up] = (
                 "left out",
                 f"the trials of {len(self.alive)} candidates and a training on all {self.rows} rows would take about "
-                f"{needs:.0f} s, {self.left:.0f} s are left; {why}",
+                f"{needs:.0f} s, {self._left}; {why}",
             )
 
     def too_dear(self, name: str, rung: Rung) -> bool:
@@ -169,7 +176,7 @@ class Standing:
         if needs + reserve <= self.left:
             return False
         why = f"its trials would take about {needs:.0f} s and the training after the race {reserve:.0f} s"
-        self.out[name] = ("left out", f"{why}, {self.left:.0f} s are left")
+        self.out[name] = ("left out", f"{why}, {self._left}")
         return True
 
     def stop(self, rows: int, folds: Sequence[int]) -> None:

@@ -126,7 +126,12 @@ class Race:
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
         ahead = {name: ENTRIES[name].expected(rows.most, rows.classes) for name in entries}
-        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead)
+        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead, self.refits)
+
+    @property
+    def refits(self) -> bool:
+        """Whether so few rows are given that the chosen candidate learns from all of them in the end."""
+        return len(self.rows.texts) <= ALL_LEARNT and not self.request.splits.limited
 
     def measure(self) -> Pilot:
         """Load the model and run a few texts."""
@@ -277,8 +282,8 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     race = Race(request, rows, Journal.open(request.folder, identity), clock)
     standing, name = race.run()
     race.extend_curve(standing, name)
-    refit = len(rows.texts) <= ALL_LEARNT or standing.final_seconds(name, refit=True) <= standing.left
-    refit = refit and not request.splits.limited
+    spare = standing.final_seconds(name, refit=True) <= standing.left
+    refit = race.refits or (spare and not request.splits.limited)
     entry = ENTRIES[name]
     recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
     if request.splits.train.kind == "sets":
