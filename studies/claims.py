@@ -10,6 +10,7 @@ import csv
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +202,9 @@ def language_model() -> str:
     return f"{mean:.3f} [{low:.3f}, {high:.3f}] ({row['runs']} seeds)"
 
 
-def wrong_labels() -> str:
+def wrong_labels(file: str = "runs.jsonl") -> str:
     """Planted wrong labels beside cleanlab."""
-    lines = (ROOT / "studies" / "suspects" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "studies" / "suspects" / file).read_text(encoding="utf-8").splitlines()
     runs = [json.loads(line) for line in lines]
     parts = []
     for name in dict.fromkeys(run["data"] for run in runs):
@@ -240,6 +241,8 @@ CLAIMS = (
      "studies/language_model/RESULTS.md", "python studies/language_model/run.py --study quality"),
     ("5 % wrong labels, planted: average precision of `suspects`, and how many rows it flags", wrong_labels,
      "studies/suspects/RESULTS.md", "python studies/suspects/run.py --data FOLDER"),
+    ("the same where rows have several labels, and 5 % of them a wrong one", partial(wrong_labels, "label_sets.jsonl"),
+     "studies/suspects/LABEL_SETS.md", "python studies/suspects/label_sets.py --data FOLDER"),
     ("which objectives and centroid rules work: the 19 experiments of a published notebook repeated", centroids,
      "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model FOLDER"),
     ("does PCA miss what t-SNE, UMAP and the prompt itself see?", outputs,
