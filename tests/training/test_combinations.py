@@ -119,7 +119,7 @@ VERBS: dict[str, tuple[Callable[..., None], dict[str, str]]] = {
     "suspects of the run": (_suspects_of_run, {"sets": SETS}),
     "suspects of the file": (_suspects_of_file, {}),
     "rank with a curve": (_rank, {}),
-    "compare": (_compare, {"sets": SETS}),
+    "compare": (_compare, {}),
     "report": (_report, {}),
     "export to ONNX": (_export, {"pairs": PAIRS}),
     "resume": (_resume, {}),

@@ -121,12 +121,27 @@ def test_exported_to_onnx_labels_are_given_as_by_the_run(
 def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, tiny: Any) -> None:
     with pytest.raises(DataError, match="gives several labels a row"):
         sx.suspects(probe_run)
-    with pytest.raises(DataError, match="gives several labels a row"):
-        sx.compare([probe_run, probe_run])
     with pytest.raises(DataError, match="extract takes one label a row"):
         sx.extract(several, model=str(tiny("bert")), device="cpu")
     with pytest.raises(DataError, match="the loss mse needs numbers as labels"):
         sx.train(several, model=str(tiny("bert")), method="probe", loss="mse", device="cpu")
+
+
+def test_runs_are_compared_by_the_rows_whose_whole_set_is_right(
+    several: Splits, probe_run: Path, tiny: Any, tmp_path: Path
+) -> None:
+    other = sx.train(several, model=str(tiny("bert")), method="probe", pool="cls", device="cpu", out=tmp_path / "other")
+    compared = sx.compare([probe_run, tmp_path / "other"], out=tmp_path / "both")
+    right = []
+    for result, line in zip((sx.load(probe_run), other), compared.sources, strict=True):
+        answers = result.predictions["test"]
+        right.append(np.array([set(a) == set(b) for a, b in zip(answers["label"], answers["predicted"], strict=True)]))
+        assert line["accuracy"] == pytest.approx(right[-1].mean())
+        assert line["accuracy"] == pytest.approx(result.scores["test"]["subset_accuracy"])
+        assert line["macro_f1"] == pytest.approx(result.scores["test"]["macro_f1"])
+    (pair,) = compared.pairs
+    assert pair["difference"] == pytest.approx(right[0].mean() - right[1].mean())
+    assert "if its whole set is" in (tmp_path / "both" / "compared.html").read_text()
 
 
 def test_groups_are_refused(tiny: Any) -> None:

@@ -41,6 +41,7 @@ from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
+from separatrix.reports.together import OF_SETS
 from separatrix.store.files import Schema, reading
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, p_cell, p_words
 from separatrix.store.table import write_table
@@ -52,7 +53,8 @@ from separatrix.view.maps import Panels, draw_grid, grid_rows
 RUN_COLUMNS = {
     "source": "source", "kind": "kind", "method": "method", "loss": "loss", "words": "label words", "rows": "rows",
     "rmse": "RMSE",
-    "accuracy": "accuracy (95 % interval)", "majority": "majority", "seconds": "seconds",
+    "accuracy": "accuracy (95 % interval)", "micro_f1": "micro-F1", "macro_f1": "macro-F1", "majority": "majority",
+    "seconds": "seconds",
 }  # fmt: skip
 MAP_COLUMNS = {
     "source": "map of", "method": "method", "trustworthiness": "trust", "knn_overlap": "overlap",
@@ -107,6 +109,8 @@ class Comparison(Result):
             parts.append(
                 [(f"{pair['a']} less {pair['b']}", f"{span}, {p_words(pair['p_holm'])} on {pair['rows']} rows")]
             )
+        if any(source.get("micro_f1") is not None for source in self.sources):
+            parts.append([("note", OF_SETS)])
         return [*parts, out_line(self.folder)]
 
     def _tables(self) -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -14,7 +14,8 @@ import pandas as pd
 from separatrix.analysis.inputs import FinishedRun, opened
 from separatrix.analysis.project import Projection, find_classes
 from separatrix.codes import draw_rows
-from separatrix.errors import DataError, StoreError
+from separatrix.errors import StoreError
+from separatrix.geometry.resample import bootstrap_mean
 from separatrix.learn.plane import OutputPlane
 from separatrix.points import Points
 from separatrix.recipe.project import CompareRecipe
@@ -94,21 +95,22 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
         recipe, result = read_run_files(path)
     part = next(part for part in PARTS if part in result["scores"])
     scores = result["scores"][part]
-    if "per_label" in scores:
-        raise DataError(f"{run.name} gives several labels a row", expected="runs with one label a row, or with numbers")
+    answers = run.answers(part, ("id", "label", "predicted"))
+    sets = "per_label" in scores
+    if sets:
+        scores = {**scores, **_whole_sets(answers, recipe["loop"]["seed"])}
     figures = _figures(name, "run", result["method"]) | {
         "model": result["model"]["name"], "loss": result["loss"], "split": part, "seconds": result.get("seconds"),
         "words": _label_words(result),
     }  # fmt: skip
-    figures |= {key: scores.get(key) for key in ("rows", "accuracy", "majority", "rmse")}
+    figures |= {key: scores.get(key) for key in ("rows", "accuracy", "micro_f1", "macro_f1", "majority", "rmse")}
     if part != "validation":
-        figures["validation"] = result["scores"].get("validation", {}).get("accuracy")
+        figures["validation"] = result["scores"].get("validation", {}).get("subset_accuracy" if sets else "accuracy")
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
-    answers = run.answers(part, ("id", "label", "predicted"))
     frames = [] if run.trajectory is None else read_frames(run.trajectory)
     points, numbers = None, answers.select_dtypes("number").to_numpy()
-    if frames:
+    if frames and not sets:  # a row with several labels has no one colour
         table = run.answers("validation")
         rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
         points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
@@ -118,6 +120,28 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
         path, name, figures, _digest(numbers), points, answers=answers, run=run, recipe=recipe,
         parts=tuple({*result["scores"], "validation"}), classes=tuple(result.get("classes", ())), plane=plane,
     )  # fmt: skip
+
+
+def _whole_sets(answers: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """The share of rows whose set of labels is right as a whole, with interval, and that of the most frequent set."""
+    gold = set_cells(answers["label"])
+    right = (set_cells(answers["predicted"]) == gold).to_numpy(bool)
+    return {
+        "accuracy": float(right.mean()),
+        "interval": bootstrap_mean(right, seed=seed),
+        "majority": float(gold.value_counts(normalize=True).max()),
+    }
+
+
+def set_cells(labels: pd.Series) -> pd.Series:
+    """Labels as texts that can be compared: sets of labels, tuples in memory and lists on disk, in one form.
+
+    >>> set_cells(pd.Series([("b", "a"), ["a", "b"], "a"])).nunique()
+    2
+    """
+    return labels.map(
+        lambda one: str(sorted(map(str, one))) if isinstance(one, tuple | list | np.ndarray) else str(one)
+    )
 
 
 def _label_words(result: Mapping[str, Any]) -> str | None:
@@ -160,8 +184,8 @@ READERS: dict[str, Callable[[Path, str, Any, CompareRecipe, bool], ComparedFolde
 
 def _figures(name: str, kind: str, method: str | None) -> dict[str, Any]:
     keys = (
-        "model", "loss", "words", "block", "split", "rows", "accuracy", "low", "high", "validation", "majority", "rmse",
-        "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
+        "model", "loss", "words", "block", "split", "rows", "accuracy", "low", "high", "validation", "majority",
+        "micro_f1", "macro_f1", "rmse", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
     )  # fmt: skip
     return {"source": name, "kind": kind, "method": method} | dict.fromkeys(keys)
 

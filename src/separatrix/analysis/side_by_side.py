@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.analysis.compared import ComparedFolder
+from separatrix.analysis.compared import ComparedFolder, set_cells
 from separatrix.analysis.project import TEXT, Projection, project
 from separatrix.geometry.resample import compare_answers, holm
 from separatrix.recipe import LOSSES
@@ -108,8 +108,8 @@ def _shared_answers(one: ComparedFolder, other: ComparedFolder) -> tuple[np.ndar
     if not len(both):
         return "they share no row"
     for name in {TEXT, "label"} & set(columns):
-        if (both[f"{name}_a"].astype(str) != both[f"{name}_b"].astype(str)).any():
+        if (set_cells(both[f"{name}_a"]) != set_cells(both[f"{name}_b"])).any():
             return f"the same ids have another {name}: they were not scored on the same rows"
-    gold = both["label_a"].astype(str)
-    right = [(both[f"predicted_{side}"].astype(str) == gold).to_numpy(bool) for side in "ab"]
+    gold = set_cells(both["label_a"])
+    right = [(set_cells(both[f"predicted_{side}"]) == gold).to_numpy(bool) for side in "ab"]
     return right[0], right[1]

@@ -31,7 +31,7 @@ from separatrix.reports.tables import PER_CLASS
 from separatrix.reports.together import Comparisons, comparison_sections
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
-from separatrix.store.result import RUN_RESULT, read_result
+from separatrix.store.result import read_result
 from separatrix.view.maps import Drawing
 
 # Pictures in the folder of a result that a page with joined rows shows alive.
@@ -58,18 +58,16 @@ def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) ->
     if atlases:  # models beside each other
         number = len(folders) + 1
         parts.append(atlas_section(atlases, number) if len(atlases) > 1 else sheet_section(atlases[0], number))
-    recipe, sources, more, apart = CompareRecipe(), list[ComparedFolder](), list[SourceRows](), list[str]()
+    recipe, sources, more = CompareRecipe(), list[ComparedFolder](), list[SourceRows]()
     if joined:
         for folder, name in zip(folders, names, strict=True):
             with reading(folder):
-                if (kind := str(kind_of(folder))) == "run" and _has_label_sets(folder):
-                    apart.append(f"{name} gives several labels a row and is not compared with the others")
-                elif kind in READERS:
+                if (kind := str(kind_of(folder))) in READERS:
                     sources.append(READERS[kind](folder, name, folder, recipe, verify))
                 elif kind in SELECTING:
                     more.append(SELECTING[kind](folder, name, verify))
     pairs, left_out = find_pairs(sources, recipe.seed)
-    warnings = [*find_mixed_up(sources), *left_out, *apart]
+    warnings = [*find_mixed_up(sources), *left_out]
     sections = page_sections(sources, [_drawn(source, recipe) for source in sources], pairs, warnings, more)
     return write_page(out, render(RunReport(out.stem), [*sections, *parts]))
 
@@ -79,11 +77,6 @@ def _drawn(source: ComparedFolder, recipe: CompareRecipe) -> list[Drawing]:
     if source.plane is not None or (source.points is not None and len(source.points) < LEAST):
         return []
     return [line[0] for line in draw_panels([source], recipe)[0] if line[0] is not None]
-
-
-def _has_label_sets(folder: Path) -> bool:
-    """Whether a run gives several labels a row."""
-    return any("per_label" in figures for figures in read_result(folder, RUN_RESULT)["scores"].values())
 
 
 def _part(sheet: Sheet, folder: Path, name: str, number: int, beside: Path) -> Section:

@@ -136,7 +136,8 @@ def _phrase(name: str, pair: Record) -> str:
 COLUMNS = {
     "source": "result", "method": "method", "accuracy": "accuracy", "interval": "95 % interval",
     "less": "less the leader", "span": "paired interval", "p_holm": "p (Holm)", "validation": "on validation",
-    "majority": "majority", "rmse": "RMSE", "trustworthiness": "trust", "knn_overlap": "k-NN overlap",
+    "majority": "majority", "micro_f1": "micro-F1", "macro_f1": "macro-F1", "rmse": "RMSE",
+    "trustworthiness": "trust", "knn_overlap": "k-NN overlap",
     "knn_after": "k-NN in the map", "rows": "rows", "split": "rows of", "kind": "kind", "loss": "loss",
     "model": "model", "seconds": "seconds",
 }  # fmt: skip
@@ -158,7 +159,8 @@ def comparison_sections(given: Comparisons) -> list[Section]:
     if verdict is not None:
         sections.append(Section("verdict", "Which is ahead?", "verdict.html", {"verdict": verdict}))
     if given.sources:
-        view = {"table": _table(given), "lead": _LEAD if given.pairs else ""}
+        sets = any(line.get("micro_f1") is not None for line in given.sources)
+        view = {"table": _table(given), "lead": " ".join([_LEAD] * bool(given.pairs) + [OF_SETS] * sets)}
         sections.append(Section("compared", "Side by side", "sorted_table.html", view, "sorted"))
     if given.recipes:
         lines = [{**line, "span": _span(line)} for line in given.recipes]
@@ -185,4 +187,5 @@ _LEAD = (
     "The marked line is the run that is highest on validation rows. Differences to it are paired: the same rows, with "
     "a bootstrap interval over them, and the p-value of McNemar's exact test, corrected for the number of pairs (Holm)."
 )
+OF_SETS = "Where a row has several labels, it counts as right if its whole set is; so does its majority."
 _SEEDS = "Runs whose recipes differ in the seed alone: mean and t interval over seeds, differences over shared seeds."

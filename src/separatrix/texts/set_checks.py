@@ -48,7 +48,8 @@ def one_label_each(texts: Texts, what: str) -> Texts:
     """The texts themselves, or a `DataError` where rows have several labels, which `what` does not take."""
     if texts.kind != "sets":
         return texts
-    hint = "give a column with one label a row; several labels are for train, predict, sweep, rank and the estimators"
+    hint = "give a column with one label a row; several labels are for train, predict, sweep, rank, suspects and "
+    hint += "the estimators"
     hint += ' (extract reads such texts without labels: --label "")' if what == "extract" else ""
     raise DataError(f"{texts.source}: {what} takes one label a row", got="sets of labels", hint=hint)
 
