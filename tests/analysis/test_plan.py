@@ -337,10 +337,12 @@ def test_a_training_that_cannot_be_planned_is_refused(options, message):
         sx.plan("train", texts=100, tokens_per_text=9, machine=RATES, **options)
 
 
-def test_rows_with_several_labels_are_not_planned(tmp_path):
-    (tmp_path / "rows.csv").write_text("text,label\n" + "a cat,b;c\na dog,b\n" * 9)
-    with pytest.raises(SeparatrixError, match=r"rows.csv: a plan of train takes one label a row: got sets"):
-        sx.plan("train", tmp_path / "rows.csv", method="align", label_separator=";", machine=RATES)
+@pytest.mark.parametrize("method", ["probe", "prompt", "align", "finetune"])
+def test_trainings_of_several_labels_are_planned(tiny, tmp_path, method):
+    rows = "".join(f"the {'cat' if n % 2 else 'dog'} {n % 9} {n},{'b;c' if n % 2 else 'b'}\n" for n in range(60))
+    (tmp_path / "rows.csv").write_text("text,label\n" + rows)
+    plan = sx.plan("train", tmp_path / "rows.csv", method=method, label_separator=";", model=str(tiny("bert")))
+    assert plan.seconds > 0
 
 
 def test_a_plan_reads_the_rows_that_the_training_would(tiny, tmp_path):

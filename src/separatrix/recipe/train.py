@@ -116,6 +116,9 @@ class PromptRecipe:
             raise OptionError(what, got=f"--init mixture --layer {self.layer}", hint="leave one of them away")
 
 
+SET_LOSS = "binary_ce"  # of a prompt whose rows have several labels, where no other is named
+
+
 @recipe_class
 class LossRecipe:
     """Objective."""

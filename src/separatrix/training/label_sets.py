@@ -17,11 +17,11 @@ from separatrix.geometry.label_sets import choose_thresholds, label_scores
 from separatrix.recipe import LossRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe, PairRecipe
 from separatrix.recipe.auto import AutoRecipe
+from separatrix.recipe.train import SET_LOSS
 from separatrix.texts import Texts
 from separatrix.training.request import TrainingRequest
 
 METHODS = ("auto", "probe", "prompt", "align", "finetune")  # that learn several labels a row
-PROMPT_LOSS = "binary_ce"
 ALIGN_LOSSES = ("nca", "linear")  # of an encoder: votes of the stored rows, a linear head
 
 
@@ -91,7 +91,7 @@ def for_labels(request: TrainingRequest) -> TrainingRequest:
     recipe, train = request.recipe, request.splits.train
     loss = None if isinstance(recipe, AutoRecipe) else recipe.objective.loss
     if train.kind != "sets":
-        if loss == PROMPT_LOSS:
+        if loss == SET_LOSS:
             hint = "use another --loss, or name what joins the labels with --label-separator"
             raise OptionError(f"--loss {loss} is for rows with several labels, and these have one", hint=hint)
         return request
@@ -104,11 +104,11 @@ def for_labels(request: TrainingRequest) -> TrainingRequest:
         raise OptionError(what, hint="leave --order away")
     if isinstance(recipe, TrainRecipe):
         if loss == LossRecipe.loss:
-            note = f"--loss {PROMPT_LOSS}, one label against the rest, since rows have several"
+            note = f"--loss {SET_LOSS}, one label against the rest, since rows have several"
             splits = replace(request.splits, notes=(*request.splits.notes, note))
-            return replace(request, recipe=recipes.replace(recipe, loss=PROMPT_LOSS), splits=splits)
-        if loss != PROMPT_LOSS:
-            raise _one_label(f"--loss {loss}", f"--loss {PROMPT_LOSS}")
+            return replace(request, recipe=recipes.replace(recipe, loss=SET_LOSS), splits=splits)
+        if loss != SET_LOSS:
+            raise _one_label(f"--loss {loss}", f"--loss {SET_LOSS}")
     if isinstance(recipe, AlignRecipe):
         _check_encoder(recipe)
     return request

@@ -169,7 +169,7 @@ def made_up(rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray
     return centres[y] + 2 * rng.standard_normal((rows, width), dtype=np.float32), y
 
 
-def _two_labels(y: np.ndarray, labels: int) -> np.ndarray:
+def two_labels(y: np.ndarray, labels: int) -> np.ndarray:
     """Rows with two labels each, (rows, labels) of 0 and 1."""
     marks = np.zeros((len(y), labels), np.int64)
     marks[np.arange(len(y)), y] = marks[np.arange(len(y)), (y + 1) % labels] = 1
@@ -205,7 +205,7 @@ def _rank_line(recipe: RankRecipe, width: int, size: LabelledSize, blocks: int) 
         parts = {}
         for part, each in share.items():
             x, y = made_up(max(size.classes, round(rows * each)), width, size.classes)
-            parts[part] = Part(x, _two_labels(y, size.classes) if size.sets else y)
+            parts[part] = Part(x, two_labels(y, size.classes) if size.sets else y)
         return seconds_of(partial(figures_of, parts, size.classes, recipe)) * blocks
 
     return line(run, size.classes)

@@ -13,7 +13,16 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import HERE
 from separatrix.analysis.plan.job import Measures, Outline, seconds_of, workers_here
-from separatrix.analysis.plan.labelled import PARTS, LabelledSize, joined, line, made_up, near_rate, reading_of
+from separatrix.analysis.plan.labelled import (
+    PARTS,
+    LabelledSize,
+    joined,
+    line,
+    made_up,
+    near_rate,
+    reading_of,
+    two_labels,
+)
 from separatrix.analysis.plan.models import PlannedReading, plan_reading
 from separatrix.codes import draw_rows
 from separatrix.errors import OptionError
@@ -29,11 +38,11 @@ from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import RARE
-from separatrix.recipe.train import BEST, MANY_TEXTS, POOL_TEXTS
+from separatrix.recipe.train import BEST, MANY_TEXTS, POOL_TEXTS, SET_LOSS, LossRecipe
 from separatrix.scale.costs import Shape, Stage
 from separatrix.scale.machine import Machine
 from separatrix.texts import Classes, Splits, Texts, check_labels
-from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.label_sets import set_names
 from separatrix.texts.training_parts import READING, training_splits
 
 TrainingRecipe = ProbingRecipe | TrainRecipe | AlignRecipe
@@ -159,7 +168,7 @@ def training_size(
     """The rows that a training would read: of data, or of so many texts of so many tokens.
 
     Raises:
-        DataError: several labels a row, none, or such as a training refuses.
+        DataError: no labels, or such as a training refuses.
     """
     if recipe.objective.loss == "mse":
         hint = "plan the same options with labels that are classes: the steps are as long"
@@ -170,18 +179,21 @@ def training_size(
         return LabelledSize({part: round(rows * share) for part, share in PARTS.items()}, tokens=tokens), None
     given = {name: value for name, value in more.items() if name in READING}
     splits = training_splits(data, given, recipes.option_names(recipe), seed=recipe.loop.seed)
-    one_label_each(splits.train, "a plan of train")
     check_labels(splits.train)
     texts = [text for part in splits.parts.values() for text in part.text]
     assert splits.train.label is not None
-    classes = len(Classes.of(splits.train.label, source=splits.train.source))
-    return LabelledSize({part: len(rows) for part, rows in splits.parts.items()}, texts, classes), splits
+    sets = splits.train.kind == "sets"
+    names = set_names(splits.train.label) if sets else Classes.of(splits.train.label, source=splits.train.source).names
+    counts = {part: len(rows) for part, rows in splits.parts.items()}
+    return LabelledSize(counts, texts, len(names), sets=sets), splits
 
 
 def plan_training(
     recipe: TrainingRecipe, size: LabelledSize, splits: Splits | None, machine: Machine | None
 ) -> tuple[Outline, Shape]:
     """All forwards of the texts, then the steps of the training, or the fit of a probe, and the neighbors of k-NN."""
+    if size.sets and isinstance(recipe, TrainRecipe) and recipe.objective.loss == LossRecipe.loss:
+        recipe = recipes.replace(recipe, loss=SET_LOSS)  # as it is trained
     job = PlannedTraining(recipe, size, splits)
     options = recipes.to_dict(recipe.backbone) | {"pool": ("mean",)}
     reading = reading_of(options, size, job.forwards, machine)
@@ -195,7 +207,7 @@ def plan_training(
     compared = 0 if named else POOLINGS
     choice = Stage("pooling of the probe", "pooling", 0.0, width, rows=min(train, COMPARED_ROWS) * compared)
     stages = [near, choice, fits]
-    probe = cache(partial(_probe_line, width, size.classes))
+    probe = cache(partial(_probe_line, width, size))
     measures = Measures({"neighbors": partial(near_rate, width, 20)}, {"probe": probe, "pooling": probe})
     held, notes = frozen_bytes(width, train, answered, poolings), list(size.notes)
     if isinstance(recipe, ProbingRecipe):
@@ -251,20 +263,23 @@ def step_seconds(recipe: TrainingRecipe, texts: Texts) -> float:
     changes: dict[str, Any] = {"k": None} if isinstance(recipe, AlignRecipe) else {}  # it may be more than these rows
     brief = recipes.replace(recipe, epochs=2, refit=False, **changes)
     held = texts.take(np.arange(min(len(texts), _HELD)))
-    job: Any = Job(texts, held, brief, lambda _scores, _targets: {"accuracy": 0.0}, progress=note)
+    job: Any = Job(
+        texts, held, brief, lambda _scores, _targets: dict.fromkeys(("accuracy", "macro_f1"), 0.0), progress=note
+    )
     train: Any = train_encoder if isinstance(recipe, AlignRecipe) else train_prompt
     train(job)
     steps = np.diff(ended[len(ended) // 2 :])  # without the first of the second epoch: validation comes before it
     return float(steps.mean() if len(steps) else ended[-1] - ended[0])
 
 
-def _probe_line(width: int, classes: int) -> tuple[float, float]:
+def _probe_line(width: int, size: LabelledSize) -> tuple[float, float]:
     """Seconds, and seconds a row, of a probe of one pooling with its penalty chosen on validation."""
 
     def run(rows: int) -> float:
         train, held = (
-            LabelledBlocks({"own": x}, y) for x, y in (made_up(n, width, classes) for n in (rows, rows // 9))
+            LabelledBlocks({"own": x}, two_labels(y, size.classes) if size.sets else y)
+            for x, y in (made_up(n, width, size.classes) for n in (rows, rows // 9))
         )
-        return seconds_of(partial(fit_linear, train, held, classes, 0))
+        return seconds_of(partial(fit_linear, train, held, size.classes, 0))
 
-    return line(run, classes)
+    return line(run, size.classes)
