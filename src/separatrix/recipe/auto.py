@@ -18,8 +18,8 @@ class RaceRecipe:
     budget: str = option("10min", "time for race and training together: 10min, 1h, 90s")
     candidates: tuple[str, ...] = option(
         ("probe", "align", "align_few", "align_many", "finetune", "prompt"),
-        "methods that are raced; align_few is align as it suits few rows of each class, align_many as it suits many "
-        "classes",
+        "methods that are raced; align_few is align as it suits few rows of each class, and then raced in its "
+        "place; align_many as it suits many classes",
         choices=CANDIDATES,
     )
 

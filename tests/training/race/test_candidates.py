@@ -11,9 +11,10 @@ from separatrix.training.race.candidates import ENTRIES
 @pytest.mark.parametrize(
     ("rows", "classes", "sets", "out"),
     [
-        (6 * 16, 6, False, {"align_many"}),
+        (6 * 16, 6, False, {"align", "align_many"}),  # hardly a row tells `align` from `align_few` there
         (6 * 500, 6, False, {"align_few", "align_many"}),
-        (77 * 10, 77, False, set()),
+        (6 * 16, 6, True, {"align_few", "align_many"}),
+        (77 * 10, 77, False, {"align_few"}),
         (77 * 100, 77, False, {"align_few"}),
         (77 * 10, 77, True, {"align_few", "align_many"}),  # both decide otherwise than the votes for a single label
     ],
@@ -21,6 +22,12 @@ from separatrix.training.race.candidates import ENTRIES
 def test_a_method_is_raced_where_it_suits_the_rows(rows, classes, sets, out):
     raced = {name for name, entry in ENTRIES.items() if entry.suits(rows, classes, sets=sets)}
     assert raced == {*CANDIDATES} - out
+
+
+def test_what_is_named_alone_is_raced_as_it_is():
+    """Another method takes its place only where that is a candidate too."""
+    assert ENTRIES["align"].suits(96, 6, sets=False, beside=("probe", "align"))
+    assert not ENTRIES["align"].suits(96, 6, sets=False, beside=("align", "align_few"))
 
 
 def test_many_classes_are_aligned_with_a_head_beside_the_votes():

@@ -58,7 +58,7 @@ def request_of(few, model):
 @pytest.fixture
 def judged(monkeypatch):
     """Trials that train nothing: the share of right answers is that of the name. Gives the trials that were done."""
-    done, shares = [], {"probe": 0.5, "align": 0.9, "align_few": 0.8, "finetune": 0.1, "prompt": 0.5}
+    done, shares = [], {"probe": 0.5, "align": 0.9, "align_few": 0.9, "prompt": 0.8, "finetune": 0.1}
 
     def judge(self, name, rows, fold):
         done.append((name, rows, fold))
@@ -101,27 +101,27 @@ def test_the_race_is_a_run_of_the_winner(few, model, tmp_path):
 
 def test_the_best_is_chosen_and_its_training_learns_from_all_rows(request_of, judged):
     request, race = choose_method(request_of(budget="10h"), Ticks())
-    assert (race["winner"], request.method, request.recipe.loop.refit) == ("align", "align", True)
+    assert (race["winner"], request.method, request.recipe.loop.refit) == ("align_few", "align", True)
     states = {line["name"]: line["state"] for line in race["candidates"]}
-    assert states["align"] == "chosen"
+    assert states["align_few"] == "chosen"
     assert states["finetune"] == "stopped"
-    assert race["second"] == "align_few"
-    assert "align was chosen of 5 methods by cross-validation over 60 rows" in race["why"][0]
-    assert judged[0].count(("align", 48, 4)) == 1
+    assert race["second"] == "prompt"
+    assert "align_few was chosen of 4 methods by cross-validation over 60 rows" in race["why"][0]
+    assert judged[0].count(("align_few", 48, 4)) == 1
     assert ("finetune", 48, 2) not in judged[0]  # stopped after the first folds
-    for name, folds in (("align", 5), ("probe", 2), ("finetune", 2)):  # what the last doubling of the rows brought
+    for name, folds in (("align_few", 5), ("probe", 2), ("finetune", 2)):  # what the last doubling of the rows brought
         assert len([trial for trial in judged[0] if trial[:2] == (name, 24)]) == folds
     gains = {line["name"]: line["gain"] for line in race["curve"]}
-    assert (gains["align"]["from"], gains["align"]["to"], gains["prompt"]) == (24, 48, None)
+    assert (gains["align_few"]["from"], gains["align_few"]["to"], gains["prompt"]) == (24, 48, None)
     assert race["why"][1].startswith("From 24 to 48 rows it gained 0.000")
     assert race["why"][1].endswith("fine-tuning stayed below it from 24 to 48 rows.")
 
 
 def test_a_method_of_which_more_is_expected_wins_by_few_rows_and_says_so(request_of, judged, monkeypatch):
     monkeypatch.setattr(decide, "PRIOR_ROWS", 100)
-    judged[1].update(probe=0.7, align_few=0.6, align=0.3)
+    judged[1].update(probe=0.7, align_few=0.6, prompt=0.3)
     why = choose_method(request_of(budget="10h"), Ticks())[1]["why"][0]
-    assert why.startswith("align_few was chosen of 5 methods")
+    assert why.startswith("align_few was chosen of 4 methods")
     assert "; probe was 0.083 (" in why
     assert why.endswith(" above it, but with so few rows more is expected of align_few.")
     judged[1].update(probe=0.6)
@@ -134,7 +134,7 @@ def test_a_model_of_few_rows_of_each_class_learns_from_no_others(request_of, jud
     request, race = choose_method(request_of(budget="10h", data=replace(few, limited=True)), Ticks())
     assert not request.recipe.loop.refit
     assert race["held_out"] == {"rows": 12, "folds": 1}
-    assert {trial[1:] for trial in judged[0] if trial[0] == "align"} >= {(48, 0)}
+    assert {trial[1:] for trial in judged[0] if trial[0] == "align_few"} >= {(48, 0)}
 
 
 def test_the_same_records_give_the_same_choice_and_a_killed_race_goes_on(request_of, judged, tmp_path, monkeypatch):
@@ -188,15 +188,15 @@ def test_what_fails_is_out_with_its_error(request_of, judged, monkeypatch):
     usual = Race.judge
 
     def judge(self, name, rows, fold):
-        if name == "align":
+        if name == "align_few":
             raise ModelError("it has no weights to train")
         return usual(self, name, rows, fold)
 
     monkeypatch.setattr(Race, "judge", judge)
     _, race = choose_method(request_of(budget="10h"), Ticks())
-    failed = next(line for line in race["candidates"] if line["name"] == "align")
+    failed = next(line for line in race["candidates"] if line["name"] == "align_few")
     assert (failed["state"], failed["why"]) == ("failed", "it has no weights to train")
-    assert race["winner"] == "align_few"
+    assert race["winner"] == "prompt"
     monkeypatch.setattr(Race, "judge", lambda *_: (_ for _ in ()).throw(ModelError("none of it works")))
     with pytest.raises(DataError, match="no method could be trained: got none of it works"):
         choose_method(request_of(budget="10h"), Ticks())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,15 @@ STEP_PASSES = 3.0  # passes forward that a training step of an encoder takes: fo
 PROMPT_PASSES = 0.3  # the same of a prompt behind texts that are kept
 
 
+def few_rows(rows: float, classes: int) -> bool:
+    """Whether few rows of each of few classes are there.
+
+    >>> few_rows(16 * 6, 6), few_rows(65 * 6, 6), few_rows(8 * 77, 77)
+    (True, False, False)
+    """
+    return rows / classes <= FEW and classes < MANY
+
+
 @dataclass(frozen=True)
 class RacedMethod:
     """A method with options of its own.
@@ -28,7 +37,8 @@ class RacedMethod:
         method: a key of `METHODS`.
         options: what it changes in the method's recipe.
         passes: passes forward of a row in an epoch.
-        few: rows of each class (on average) up to which it is raced; None: always.
+        few: raced over few rows of few classes alone.
+        instead: what is raced in its place over these, if it is a candidate too.
         many: classes from which it is raced; None: always.
         longer: with few rows it takes more epochs.
         ahead: with few rows of each of few classes, accuracy that it is expected to be above the probe.
@@ -37,20 +47,30 @@ class RacedMethod:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     passes: float = STEP_PASSES
-    few: float | None = None
+    few: bool = False
+    instead: str | None = None
     many: int | None = None
     longer: bool = False
     ahead: float = 0.0
 
     def expected(self, rows: float, classes: int) -> float:
         """Accuracy above the probe that is expected before any trial; 0 where rows are enough for them to tell."""
-        return self.ahead if rows / classes <= FEW and classes < MANY else 0.0
+        return self.ahead if few_rows(rows, classes) else 0.0
 
-    def suits(self, rows: float, classes: int, *, sets: bool) -> bool:
-        """Whether it is raced over so many rows and classes; rows with several labels take their method's decision."""
-        if (self.few is not None and rows / classes > self.few) or (self.many is not None and classes < self.many):
+    def suits(self, rows: float, classes: int, *, sets: bool, beside: Collection[str] = CANDIDATES) -> bool:
+        """Whether it is raced over so many rows and classes; rows with several labels take their method's decision.
+
+        Args:
+            rows: that are learnt from.
+            classes: of them.
+            sets: rows have several labels.
+            beside: the candidates.
+        """
+        if sets:
+            return "decision" not in self.options
+        if self.many is not None and classes < self.many:
             return False
-        return not (sets and "decision" in self.options)
+        return self.instead not in beside if few_rows(rows, classes) else not self.few
 
     def recipe(self, auto: AutoRecipe, rows: int) -> MethodRecipe:
         """The recipe of a training with so many rows."""
@@ -73,9 +93,10 @@ ENTRIES: Registry[RacedMethod] = Registry(
     CANDIDATES,
     {
         "probe": RacedMethod("probe", passes=0.0),
-        "align": RacedMethod("align", ahead=0.15),
-        # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
-        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=FEW, ahead=0.15),
+        "align": RacedMethod("align", instead="align_few", ahead=0.15),
+        # With few rows in the place of `align`: its equal or better in the screens of `studies/auto`, which no few rows
+        # could tell from it, so that the race would choose between them by chance.
+        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=True, ahead=0.15),
         # `studies/many_classes`: a head that starts at the class means, and the votes beside it.
         "align_many": RacedMethod("align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=MANY),
         "prompt": RacedMethod("prompt", passes=PROMPT_PASSES, ahead=0.02),

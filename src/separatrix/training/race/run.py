@@ -119,7 +119,8 @@ class Race:
         """The state before the first trial: the pilot is done."""
         splits, rows, sets = self.request.splits, self.rows, self.rows.texts.kind == "sets"
         entries = [name for name in ENTRIES if name in self.auto.race.candidates]
-        names = [name for name in entries if ENTRIES[name].suits(rows.most, rows.classes, sets=sets)]
+        suited = (name for name in entries if ENTRIES[name].suits(rows.most, rows.classes, sets=sets, beside=entries))
+        names = [*suited]
         pilot = self.journal.pilot or self.journal.begin(self.measure())
         every = sum(map(len, splits.parts.values()))
         learnt = len(splits.train) + (0 if splits.limited else len(splits.validation))
