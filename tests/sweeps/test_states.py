@@ -108,6 +108,16 @@ def test_a_rate_is_chosen_with_one_seed_and_trained_with_all(small, tmp_path, un
     assert len(untrained) == result.runs == 6 + 2 * 2
 
 
+def test_a_sweep_that_is_stopped_between_rounds_has_its_table(small, tmp_path, untrained):
+    """Regression: while the rate of the reference was trained with its seeds, it named no row, and no table came."""
+    axes, rows = {"lr": [0.01, 0.03]}, [{"name": "one", "tokens": 1}, {"name": "two", "tokens": 2}]
+    grid = small(seeds=[0, 1, 2], grid=axes, rows=rows, tune=["lr"], search={"halving": "seeds"}, reference="one")
+    for _ in range(8):
+        half = sx.sweep(grid, out=tmp_path / "s", max_runs=1)
+        assert sum(line["runs"] for line in half.lines) == half.done
+    assert len({line["against"] for line in half.lines if line.get("against")}) == 1
+
+
 def test_models_that_are_not_here_are_named_in_the_table(small, tmp_path, untrained):
     rows = [{"name": "here"}, {"name": "large", "model": "somebody/large"}]
     grid = small(rows=rows, seeds=[0])

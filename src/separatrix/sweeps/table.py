@@ -252,7 +252,9 @@ def table_rows(figures: Sequence[LineFigures], tuned: Collection[str], reference
     whole = [(group, best(group)) for group in groups(figures, tuned)]
     chosen = {id(one) for _, one in whole if one is not None}
     counted = [one for one in figures if not tuned or id(one) in chosen or one.line.setting.baseline is not None]
-    compared = _compared(counted, tuned, reference)
+    # A sweep that was stopped may not have chosen the reference's setting yet: then nothing is compared.
+    named = None if reference is None else Reference.of(reference, figures)
+    compared = {} if named is None else _compared(counted, tuned, named)
     rows = []
     for one in figures:
         group = next(group for group, _ in whole if one in group)
@@ -279,14 +281,12 @@ def run_rows(figures: Sequence[LineFigures]) -> list[dict[str, Any]]:
 
 
 def _compared(
-    counted: Sequence[LineFigures], tuned: Collection[str], reference: str | None
+    counted: Sequence[LineFigures], tuned: Collection[str], reference: Reference
 ) -> dict[int, dict[str, Any]]:
     """Differences to the reference, with p-values corrected for the number of lines that are compared."""
-    if reference is None:
-        return {}
-    named, rows, p_values = Reference.of(reference, counted), dict[int, dict[str, Any]](), dict[int, float]()
+    rows, p_values = dict[int, dict[str, Any]](), dict[int, float]()
     for one in counted:
-        other = named.of_line(one, counted, tuned)
+        other = reference.of_line(one, counted, tuned)
         comparison = None if other is None else compare(one, other)
         if comparison is None or other is None:
             continue
