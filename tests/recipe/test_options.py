@@ -15,9 +15,10 @@ from separatrix.folders import report
 from separatrix.points import Points
 from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
-from separatrix.recipe.core import part_of
+from separatrix.recipe.core import option_names, part_of
 from separatrix.recipe.files import ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.heads import HeadsRecipe
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe, ReportRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.sweep import SweepRecipe
@@ -28,6 +29,7 @@ from separatrix.texts.training_parts import READING
 from separatrix.training.export import export_classifier
 from separatrix.training.methods import METHODS
 
+LOADING = option_names(LoadRecipe())
 # Verb, its options, the recipe, and what the verb takes as an argument of its own.
 VERBS = {
     "extract": (extract.extract, options.ExtractOptions, ExtractRecipe, {"model"}),
@@ -38,7 +40,7 @@ VERBS = {
     "compare": (compare.compare, options.CompareOptions, CompareRecipe, set()),
     "cluster": (cluster.cluster, options.ClusterOptions, ClusterRecipe, {"method"}),
     "associate": (associate.associate, options.AssociateOptions, AssociateRecipe, set()),
-    "suspects": (suspects.suspects, options.SuspectsOptions, SuspectsRecipe, set()),
+    "suspects": (suspects.suspects, options.SuspectsOptions, SuspectsRecipe, set(LOADING)),
     "compress": (compress.compress, options.CompressOptions, CompressRecipe, set()),
     "import_vectors": (transfer.import_vectors, options.ImportOptions, ImportRecipe, set()),
     "export_vectors": (transfer.export_vectors, options.ExportOptions, ExportRecipe, set()),
@@ -64,7 +66,8 @@ def test_options_are_the_fields_of_the_recipe(name):
     written = {option: getattr(kind, "__forward_arg__", kind) for option, kind in typed.__annotations__.items()}
     given = {option: kind for option, kind in written.items() if option not in own}
     assert given == {option: kind for option, kind in kinds(recipe) if option not in own}
-    assert {*written} - {*given} == ({*SPLITTING} if typed is options.RankOptions else set())
+    reading = {options.RankOptions: {*SPLITTING}, options.SuspectsOptions: {*LOADING}}  # how the texts are read
+    assert {*written} - {*given} == reading.get(typed, set())
 
 
 def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
