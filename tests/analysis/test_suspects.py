@@ -393,6 +393,17 @@ def test_columns_that_hold_no_classes_are_refused_before_the_model_runs(labels, 
         suspects(texts, model="no/such-model")
 
 
+def test_texts_without_labels_are_refused():
+    with pytest.raises(DataError, match="was read without labels: name their column|was read without labels; name"):
+        suspects(Texts.of(["a", "b", "c"]))
+
+
+def test_a_run_takes_no_separator_of_labels(planted, tmp_path):
+    """Regression: it was passed over in silence."""
+    with pytest.raises(OptionError, match="--label-separator has no effect: it belongs to points"):
+        suspects(make_run(tmp_path / "run", planted[0]), label_separator=",")
+
+
 def test_the_noise_counts_what_copies_say():
     """Regression: it was what the judges alone said, 0.0001 beside fifteen estimated errors."""
     rng = np.random.default_rng(0)

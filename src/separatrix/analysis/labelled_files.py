@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.judged_rows import class_numbers
 from separatrix.codes import draw_rows, encode
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
 from separatrix.points import Points
 from separatrix.progress import Counter, Progress
@@ -49,14 +49,15 @@ def read_texts(
     """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
 
     Raises:
-        DataError: the source cannot be read.
+        DataError: the source cannot be read, or has no classes.
         ModelError: no such model.
     """
-    columns: dict[str, Any] = {"text": recipe.text, "label": recipe.label, "label_separator": recipe.label_separator}
     import pandas as pd
 
+    columns: dict[str, Any] = {"text": recipe.text, "label": recipe.label, "label_separator": recipe.label_separator}
     texts = load_texts(source, **columns, **recipes.to_dict(loading))
-    assert texts.label is not None
+    if texts.label is None:
+        raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
     if texts.kind != "sets":
         class_numbers(pd.Series(texts.label), recipe.label)  # refused before the model runs
     from separatrix.models.candidates import chosen_candidates

@@ -78,7 +78,7 @@ SUSPECTS, ALL_ROWS, ISSUES, PAGE = "suspects.parquet", "rows.parquet", "label_is
 MOST_LINES = 10  # of the table that are printed
 
 _OF_TEXTS = ("text", "model", "pool", "dtype", "device", *recipes.option_names(LoadRecipe()))
-_OF_POINTS = ("label", "folds", "k", "near", "most_rows", "neighbors")
+_OF_POINTS = ("label", "label_separator", "folds", "k", "near", "most_rows", "neighbors")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
