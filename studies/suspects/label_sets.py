@@ -25,17 +25,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
-from studies.common import append_run, markdown, missing, read_runs, recipe_key, rounded, run_study, study_options
+from studies.common import markdown, read_runs, recipe_key, rounded, run_study, study_options
 from studies.multilabel.run import questions
-from studies.suspects.run import FIRST, ROWS, SHARE, _figures, _first
+from studies.suspects.run import (
+    ROWS,
+    SHARE,
+    do_plantings,
+    figures_of,
+    first_shares,
+    mean_of,
+    own_vectors,
+    planting_row,
+)
 
 from separatrix.analysis.suspects import suspects
 from separatrix.codes import draw_rows
-from separatrix.models.candidates import chosen_candidates
-from separatrix.models.extract import extract_blocks
-from separatrix.models.load import load_backbone
 from separatrix.points import Points
-from separatrix.recipe import ModelRecipe
 from separatrix.texts import Texts, load_texts
 from separatrix.texts.label_sets import indicator, joined, set_names, sets_of
 
@@ -73,8 +78,8 @@ class PlantedSets:
         line = {"key": self.key, "data": self.data, "seed": self.seed, "rows": len(true), "labels": len(names)}
         line |= {"planted": int(wrong.sum()), "noise": result.estimated_noise, "seconds": round(seconds, 1)}
         line |= {"mended": mended, "macro_f1": max(one["macro_f1"] for one in result.models.values())}
-        line |= {"expected": dict(result.expected_precision), "first": _first(quality, wrong)}
-        return rounded(line | {"ours": _figures(quality, issues, wrong), "cleanlab": _cleanlab(x, given, wrong)})
+        line |= {"expected": dict(result.expected_precision), "first": first_shares(quality, wrong)}
+        return rounded(line | {"ours": figures_of(quality, issues, wrong), "cleanlab": _cleanlab(x, given, wrong)})
 
 
 def planted(true: np.ndarray, seed: int) -> np.ndarray:
@@ -97,10 +102,8 @@ def vectors(name: str, data: Path | None, work: Path) -> tuple[np.ndarray, np.nd
     names = set_names(texts.label)
     path = work / f"{name}-sets.npy"
     if not path.is_file():
-        backbone = load_backbone(ModelRecipe(device="cpu", max_length=64))
-        blocks, _ = extract_blocks(backbone, texts.text, chosen_candidates(backbone, "own"))
         work.mkdir(parents=True, exist_ok=True)
-        np.save(path, next(iter(blocks.values())))
+        np.save(path, own_vectors(texts))
     return np.load(path), indicator(texts.label, names), names
 
 
@@ -127,45 +130,20 @@ def _cleanlab(x: np.ndarray, given: np.ndarray, wrong: np.ndarray) -> dict[str, 
     folds = KFold(5, shuffle=True, random_state=0)
     chances = cross_val_predict(model, x, given, cv=folds, method="predict_proba")
     labels = [np.flatnonzero(row).tolist() for row in given]
-    return _figures(get_label_quality_scores(labels, chances), find_label_issues(labels, chances), wrong)
+    return figures_of(get_label_quality_scores(labels, chances), find_label_issues(labels, chances), wrong)
 
 
 def write_table(out: Path) -> None:
     """LABEL_SETS.md from the lines."""
     lines = read_runs(out / "label_sets.jsonl")
-    rows = [_row(name, [line for line in lines if line["data"] == name]) for name in SETS]
-    (out / "LABEL_SETS.md").write_text(f"{HEAD}\n{markdown([row for row in rows if row])}\n", encoding="utf-8")
-
-
-def _row(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    if not lines:
-        return {}
-
-    def mean(*path: str) -> float:
-        values = []
-        for line in lines:
-            value: Any = line
-            for step in path:
-                value = value[step]
-            values.append(value)
-        return float(np.mean(values))
-
-    return {
-        "set": name,
-        "seeds": len(lines),
-        "rows": lines[0]["rows"],
-        "labels": lines[0]["labels"],
-        "macro-F1": f"{mean('macro_f1'):.3f}",
-        "planted": lines[0]["planted"],
-        "estimated": f"{mean('noise') * lines[0]['rows']:.0f}",
-        "average precision": f"{mean('ours', 'average_precision'):.3f}",
-        "cleanlab": f"{mean('cleanlab', 'average_precision'):.3f}",
-        "flagged": f"{mean('ours', 'flagged'):.0f} ({mean('ours', 'precision'):.2f} of them planted)",
-        "cleanlab flags": f"{mean('cleanlab', 'flagged'):.0f} ({mean('cleanlab', 'precision'):.2f})",
-        "first 20, 50, 100": ", ".join(f"{mean('first', str(count)):.2f}" for count in FIRST),
-        "as expected": ", ".join(f"{mean('expected', str(count)):.2f}" for count in FIRST),
-        "mended": f"{mean('mended'):.2f}",
-    }
+    by_set = {name: [line for line in lines if line["data"] == name] for name in SETS}
+    rows = [
+        planting_row(name, own, {"labels": own[0]["labels"], "macro-F1": f"{mean_of(own, 'macro_f1'):.3f}"})
+        | {"mended": f"{mean_of(own, 'mended'):.2f}"}
+        for name, own in by_set.items()
+        if own
+    ]
+    (out / "LABEL_SETS.md").write_text(f"{HEAD}\n{markdown(rows)}\n", encoding="utf-8")
 
 
 HEAD = """# Planted wrong labels of several a row: results
@@ -187,10 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.table:
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
         plans = [PlantedSets(name, seed) for name, seed in itertools.product(options.sets, seeds)]
-        for plan in missing(plans, options.out / "label_sets.jsonl"):
-            line = plan.do(options.data, options.work)
-            append_run(options.out / "label_sets.jsonl", line)
-            print(plan, line["ours"], line["cleanlab"], flush=True)
+        do_plantings(plans, options, options.out / "label_sets.jsonl")
     write_table(options.out)
     return 0
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -66,8 +68,8 @@ class PlantedRun:
         quality, issues = (result.rows[name].to_numpy() for name in ("score", "is_label_issue"))
         line = {"key": self.key, "data": self.data, "seed": self.seed, "rows": len(true), "planted": int(wrong.sum())}
         line |= {"accuracy": result.accuracy, "noise": result.estimated_noise, "seconds": round(seconds, 1)}
-        line |= {"expected": dict(result.expected_precision), "first": _first(quality, wrong)}
-        return rounded(line | {"ours": _figures(quality, issues, wrong), "cleanlab": _cleanlab(x, given, wrong)})
+        line |= {"expected": dict(result.expected_precision), "first": first_shares(quality, wrong)}
+        return rounded(line | {"ours": figures_of(quality, issues, wrong), "cleanlab": _cleanlab(x, given, wrong)})
 
 
 def vectors(name: str, data: Path | None, work: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -76,13 +78,18 @@ def vectors(name: str, data: Path | None, work: Path) -> tuple[np.ndarray, np.nd
     if not path.is_file():
         texts = _texts(name, data)
         texts = texts.take(draw_rows(len(texts), ROWS, 0))
-        backbone = load_backbone(ModelRecipe(device="cpu", max_length=64))
-        blocks, _ = extract_blocks(backbone, texts.text, chosen_candidates(backbone, "own"))
         work.mkdir(parents=True, exist_ok=True)
-        np.savez(path, x=next(iter(blocks.values())), y=np.array([str(label) for label in np.asarray(texts.label)]))
+        np.savez(path, x=own_vectors(texts), y=np.array([str(label) for label in np.asarray(texts.label)]))
     stored = np.load(path)
     names, true = np.unique(stored["y"], return_inverse=True)
     return stored["x"], true, names
+
+
+def own_vectors(texts: Texts) -> np.ndarray:
+    """Vectors of the encoder's own pooling, (rows, width)."""
+    backbone = load_backbone(ModelRecipe(device="cpu", max_length=64))
+    blocks, _ = extract_blocks(backbone, texts.text, chosen_candidates(backbone, "own"))
+    return next(iter(blocks.values()))
 
 
 def _texts(name: str, data: Path | None) -> Texts:
@@ -92,7 +99,7 @@ def _texts(name: str, data: Path | None) -> Texts:
     return load_texts(data / name / "train.parquet", label=SETS[name])
 
 
-def _figures(quality: np.ndarray, issues: np.ndarray, wrong: np.ndarray) -> dict[str, Any]:
+def figures_of(quality: np.ndarray, issues: np.ndarray, wrong: np.ndarray) -> dict[str, Any]:
     return {
         "average_precision": float(average_precision_score(wrong, -quality)),
         "flagged": int(issues.sum()),
@@ -101,7 +108,7 @@ def _figures(quality: np.ndarray, issues: np.ndarray, wrong: np.ndarray) -> dict
     }
 
 
-def _first(quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+def first_shares(quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     order = np.argsort(quality, kind="stable")
     return {str(count): float(wrong[order[:count]].mean()) for count in FIRST}
 
@@ -113,34 +120,43 @@ def _cleanlab(x: np.ndarray, given: np.ndarray, wrong: np.ndarray) -> dict[str, 
 
     chances = cross_val_predict(LogisticRegression(max_iter=400), x, given, cv=5, method="predict_proba")
     quality = get_label_quality_scores(given, chances)
-    return _figures(quality, find_label_issues(given, chances), wrong)
+    return figures_of(quality, find_label_issues(given, chances), wrong)
 
 
 def write_table(out: Path) -> None:
     """RESULTS.md from the lines."""
     lines = read_runs(out / "runs.jsonl")
-    rows = [_row(name, [line for line in lines if line["data"] == name]) for name in SETS]
-    (out / "RESULTS.md").write_text(f"{HEAD}\n{markdown([row for row in rows if row])}\n", encoding="utf-8")
+    by_set = {name: [line for line in lines if line["data"] == name] for name in SETS}
+    rows = [
+        planting_row(name, own, {"judges right": f"{mean_of(own, 'accuracy'):.3f}"})
+        for name, own in by_set.items()
+        if own
+    ]
+    (out / "RESULTS.md").write_text(f"{HEAD}\n{markdown(rows)}\n", encoding="utf-8")
 
 
-def _row(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    if not lines:
-        return {}
+def mean_of(lines: list[dict[str, Any]], *path: str) -> float:
+    """The mean of a figure over plantings, by the keys that lead to it."""
+    values: list[Any] = lines
+    for step in path:
+        values = [value[step] for value in values]
+    return float(np.mean(values))
 
-    def mean(*path: str) -> float:
-        values = []
-        for line in lines:
-            value: Any = line
-            for step in path:
-                value = value[step]
-            values.append(value)
-        return float(np.mean(values))
 
+def planting_row(name: str, lines: list[dict[str, Any]], judges: dict[str, Any]) -> dict[str, Any]:
+    """A line of the table: what was planted into a set, what was found, and cleanlab beside it.
+
+    Args:
+        name: of the set.
+        lines: of its runs.
+        judges: columns that say how good the judges are.
+    """
+    mean = partial(mean_of, lines)
     return {
         "set": name,
         "seeds": len(lines),
         "rows": lines[0]["rows"],
-        "judges right": f"{mean('accuracy'):.3f}",
+        **judges,
         "planted": lines[0]["planted"],
         "estimated": f"{mean('noise') * lines[0]['rows']:.0f}",
         "average precision": f"{mean('ours', 'average_precision'):.3f}",
@@ -159,6 +175,14 @@ Written by `python studies/suspects/run.py --table` from `runs.jsonl`; not by ha
 """
 
 
+def do_plantings(plans: Iterable[Any], options: argparse.Namespace, lines: Path) -> None:
+    """Do the plantings that are missing, a line each."""
+    for plan in missing(plans, lines):
+        line = plan.do(options.data, options.work)
+        append_run(lines, line)
+        print(plan, line["ours"], line["cleanlab"], flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
@@ -169,10 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = study_options(parser, HERE, arguments)
     if not options.table:
         plans = [PlantedRun(name, seed) for name, seed in itertools.product(options.sets, range(options.seeds))]
-        for plan in missing(plans, options.out / "runs.jsonl"):
-            line = plan.do(options.data, options.work)
-            append_run(options.out / "runs.jsonl", line)
-            print(plan, line["ours"], line["cleanlab"], flush=True)
+        do_plantings(plans, options, options.out / "runs.jsonl")
     write_table(options.out)
     return 0
 
