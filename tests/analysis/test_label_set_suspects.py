@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import separatrix as sx
+from separatrix.analysis.label_set_suspects import judge_run_label_sets
 from separatrix.analysis.suspects import Suspects, suspects
 from separatrix.errors import DataError, OptionError
 from separatrix.points import Points
@@ -57,6 +58,25 @@ def test_planted_mistakes_stand_first(planted: Any, found: tuple[Suspects, Path]
     assert wrong[made.table["id"]].sum() > 0.7 * wrong.sum()
     assert made.estimated_noise == pytest.approx(wrong.mean(), abs=0.03)
     assert made.table["score"].is_monotonic_increasing
+
+
+def test_a_run_that_knows_the_labels_finds_the_same_mistakes(planted: Any) -> None:
+    """Its probabilities of rows that it never trained on take the place of the judges; their copies are heeded."""
+    _, marks, wrong = planted
+    true = marks.copy()
+    rng = np.random.default_rng(1)
+    sets = [tuple(name for name, yes in zip(NAMES, row, strict=True) if yes) for row in marks]
+    chances = np.clip(0.05 + 0.9 * true + rng.normal(size=true.shape) / 20, 0.01, 0.99)
+    doubted = np.flatnonzero(wrong)
+    columns = rng.integers(0, len(NAMES), len(doubted))
+    chances[doubted, columns] = 1 - chances[doubted, columns]
+    table = pd.DataFrame({"id": np.arange(ROWS), "label": sets})
+    found = judge_run_label_sets(table, NAMES, chances, seed=0)
+    assert set(found["table"]["id"]) == {*doubted.tolist()}
+    first = found["table"].iloc[0]
+    name = NAMES[columns[doubted.tolist().index(first["id"])]]
+    assert name in first["missing"] + first["mistaken"]
+    assert [*found["models"]] == ["run"]
 
 
 def test_what_is_missing_and_what_is_mistaken_is_named(planted: Any, found: tuple[Suspects, Path]) -> None:
@@ -159,3 +179,23 @@ def test_a_plan_counts_the_labels(tiny: Any, verb: str) -> None:
     model = str(tiny("bert"))
     plan = sx.plan(verb, texts, model=(model,) if verb == "rank" else model, device="cpu")
     assert plan.seconds > 0
+
+
+def test_a_run_with_several_labels_a_row_is_judged(tiny: Any, tmp_path: Path) -> None:
+    """Its validation rows, in the run's own words; the folder opens again."""
+    rows = [{"text": f"red cat {more}", "label": "red;cat"} for more in endings(40)]
+    rows += [{"text": f"blue dog {more}", "label": "blue;dog"} for more in endings(40)]
+    file = tmp_path / "rows.csv"
+    pd.DataFrame(rows).to_csv(file, index=False)
+    run = sx.train(
+        file, method="probe", model=str(tiny("bert")), label_separator=";", device="cpu", out=tmp_path / "run"
+    )
+    held = run.predictions["validation"]
+    found = sx.suspects(tmp_path / "run", out=tmp_path / "s")
+    again = sx.load(tmp_path / "s")
+    assert again.judged == "validation rows of the run"
+    assert sorted(again.rows["label"]) == sorted(", ".join(one) for one in held["label"])
+    assert {line["label"] for line in again.by_label} == {"red", "cat", "blue", "dog"}
+    assert len(found.table) == 0
+    in_memory = sx.suspects(run)
+    assert in_memory.by_label == found.by_label

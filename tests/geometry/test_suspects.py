@@ -1,9 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError
+from separatrix.geometry import suspects as module
 from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.suspects import (
@@ -155,12 +158,12 @@ def test_votes_of_other_folds_are_those_that_are_sought_anew(listed):
     rng = np.random.default_rng(0)
     x, fold = rng.normal(size=(90, 5)), np.arange(90) % 5
     around = neighbors(x, x, listed, exclude_self=True)
-    near = of_other_folds(x, fold, 10, around, np.ones(90, bool))
     for number in range(5):
+        near = of_other_folds(x, fold, number, 10, around, np.ones(90, bool))
         others = np.flatnonzero(fold != number)
         slow = neighbors(x[fold == number], x[others], 10)
-        np.testing.assert_array_equal(near.index[fold == number], others[slow.index])
-        np.testing.assert_allclose(near.distance[fold == number], slow.distance, atol=1e-6)
+        np.testing.assert_array_equal(near.index, others[slow.index])
+        np.testing.assert_allclose(near.distance, slow.distance, atol=1e-6)
     judged = out_of_fold(x, np.arange(90) % 3, fold, classes=3, k=10, around=around)
     for name, chance in out_of_fold(x, np.arange(90) % 3, fold, classes=3, k=10).items():
         np.testing.assert_allclose(judged[name], chance, atol=1e-6)
@@ -192,3 +195,13 @@ def test_of_a_sample_alone_judges_learn_and_neighbors_come():
     kept = np.flatnonzero(np.arange(600) % 5 != 1)
     again = out_of_fold(moved, y, fold, classes=3, k=15, sample=sample)["probe"]
     assert (again[kept].argmax(1) == some["probe"][kept].argmax(1)).all()
+
+
+def test_neighbors_of_a_sample_hold_the_candidates_of_a_block_alone(monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 128)
+    x, sample = np.random.default_rng(0).normal(size=(12_000, 2)).astype(np.float32), np.arange(0, 12_000, 60)
+    tracemalloc.start()
+    near = sampled_neighbors(x, sample, 60)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.4 * (near.index.nbytes + near.distance.nbytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,15 @@ from separatrix.errors import OptionError
 from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.label_sets import label_scores
 from separatrix.geometry.noise import fit_noise
-from separatrix.geometry.suspects import MODELS, ConfidentJoint, among_copies, confident_joint, out_of_fold
+from separatrix.geometry.suspects import ConfidentJoint, among_copies, confident_joint, out_of_fold
 from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
-from separatrix.rowtable import ExtendedTable
+from separatrix.rowtable import ExtendedTable, FrameTable, RowTable
 from separatrix.store.result import Listing
-from separatrix.texts.label_sets import indicator, joined, set_column, set_names, sets_of
+from separatrix.texts.label_sets import free_separator, indicator, joined, set_column, set_names, sets_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAMED = 8  # labels in a warning
 _SURE = 2.0  # standard errors above nothing from which a judge can tell a label
@@ -54,6 +57,24 @@ class Judgement:
     noise: NDArray[np.float64]  # (labels,) mean of it
     answers: dict[str, NDArray[np.int64]]  # judge -> (rows, labels judged)
     joints: dict[str, list[ConfidentJoint]]  # judge -> one of each label judged
+
+
+LabelChances = dict[int, dict[str, NDArray[np.float64]]]  # label -> judge -> (rows, 2): has it not, has it
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMarks:
+    """Which labels rows have."""
+
+    names: tuple[str, ...]
+    marks: NDArray[np.int64]  # (rows, labels) of 0 and 1
+    separator: str  # of the labels in a cell
+
+    def cells(self, marks: NDArray[Any]) -> NDArray[np.object_]:
+        """Marks (rows, labels) as one cell for each row."""
+        cells = np.empty(len(marks), dtype=object)
+        cells[:] = joined(sets_of(marks, self.names).tolist(), self.separator)
+        return cells
 
 
 def judge_label_sets(
@@ -80,31 +101,71 @@ def judge_label_sets(
     marks = indicator(sets, names)
     sample = judging_sets(marks, recipe)
     near = surroundings(points, sample, recipe, verify=verify)
-    codes, cells = encode(given, by_row=True)
-    case = JudgedRows(points.rows, codes, tuple(map(str, cells)), {}, recipe.seed, warnings)
-    judgement = _judge(points.values, marks, near, sample, case.copies, recipe)
+    case = _case_of(points.rows, given, recipe.seed)
+    columns = near_columns(case, near.index, near.cosine, recipe.near) | text_columns(case)
+    chances = _out_of_fold_chances(points.values, marks, near, sample, recipe)
+    judgement = _judge(chances, marks, case.copies)
+    cells = [] if recipe.label == "label" else [("label", given)]
+    fields = _fields(points.rows, LabelMarks(names, marks, separator), judgement, dict(cells), columns)
+    fields["warnings"] = [*warnings, *near.warnings, *fields["warnings"]]
+    return fields | {"judged": which_rows("points", len(sample), len(marks))}
+
+
+def judge_run_label_sets(
+    table: pd.DataFrame, names: Sequence[str], chances: NDArray[np.float64], seed: int
+) -> dict[str, Any]:
+    """Fields of the suspects among rows that a run with several labels a row answered and never trained on.
+
+    Args:
+        table: the rows, with a set of labels in the column `label`.
+        names: the labels of the run.
+        chances: its calibrated probabilities of them, (rows, labels).
+        seed: of the intervals.
+    """
+    sets = set_column(table["label"].tolist(), "the run")
+    marks, separator = indicator(sets, names), free_separator([*sets.tolist(), tuple(names)])
+    cells = joined(sets.tolist(), separator)
+    rows = FrameTable(table.assign(label=cells))
+    case = _case_of(rows, np.array(cells, dtype=object), seed)
+    both = {
+        label: {"run": np.column_stack([1 - own, own])}
+        for label, own in enumerate(chances.T)
+        if 0 < marks[:, label].sum() < len(marks)
+    }
+    judgement = _judge(both, marks, case.copies)
+    return _fields(rows, LabelMarks(tuple(names), marks, separator), judgement, {}, text_columns(case))
+
+
+def _case_of(rows: RowTable, cells: NDArray[Any], seed: int) -> JudgedRows:
+    """Rows that are copies of each other where their text is, and labelled alike where their cells are."""
+    codes, kinds = encode(cells, by_row=True)
+    return JudgedRows(rows, codes, tuple(map(str, kinds)), {}, seed)
+
+
+def _fields(
+    rows: RowTable, labels: LabelMarks, judgement: Judgement, added: dict[str, Any], columns: dict[str, Any]
+) -> dict[str, Any]:
+    """Fields of `Suspects`, out of what is judged of each mark."""
+    names, marks = labels.names, labels.marks
     wrong = judgement.error > LIKELY
     doubt = 1 - np.exp(np.log1p(-np.minimum(judgement.error, 1 - TINY)).sum(axis=1))  # any of them
     most = judgement.error.argmax(axis=1)
     wrong[np.arange(len(marks)), most] |= doubt > LIKELY
-    columns = near_columns(case, near.index, near.cosine, recipe.near) | text_columns(case)
-    added: dict[str, Any] = {} if recipe.label == "label" else {"label": given}
     added |= {
-        "suggested": _cells(np.where(wrong, 1 - marks, marks), names, separator),
+        "suggested": labels.cells(np.where(wrong, 1 - marks, marks)),
         "score": 1 - doubt,
         "is_label_issue": doubt > LIKELY,
-        "missing": _cells(wrong & (marks == 0), names, separator),
-        "mistaken": _cells(wrong & (marks == 1), names, separator),
+        "missing": labels.cells(wrong & (marks == 0)),
+        "mistaken": labels.cells(wrong & (marks == 1)),
     }
     why = np.array(_reasons(wrong, marks, judgement.error, names, columns), dtype=object)
-    rows = ExtendedTable(points.rows, added | columns | {"reason": why})
+    judged = ExtendedTable(rows, added | columns | {"reason": why})
     order = np.argsort(-doubt, kind="stable")
     suspect = order[doubt[order] > LIKELY]
     flagged = {name: np.array([one.flagged for one in joints]) for name, joints in judgement.joints.items()}
     return {
-        "table": rows.take(suspect).to_pandas(),
-        "row_table": rows,
-        "judged": which_rows("points", len(sample), len(marks)),
+        "table": judged.take(suspect).to_pandas(),
+        "row_table": judged,
         "estimated_noise": float(doubt.mean()),
         "estimated_errors": round(float(doubt.sum())),
         "expected_precision": expected_shares(doubt[order]),
@@ -116,45 +177,47 @@ def judge_label_sets(
         "models": _quality(judgement, marks, names),
         "classes": names,
         "by_label": _by_label(judgement, marks, wrong, names),
-        "warnings": [*warnings, *near.warnings, *_unjudged(names, judgement.judged)],
+        "warnings": _unjudged(names, judgement.judged),
     }
 
 
-def _judge(
+def _out_of_fold_chances(
     vectors: NDArray[Any],
     marks: NDArray[np.int64],
     near: Surroundings,
     sample: NDArray[np.int64],
-    copies: NDArray[np.int64] | None,
     recipe: SuspectsRecipe,
-) -> Judgement:
-    """Each label by judges of its own; how much these weigh and how many marks are wrong, for all labels at once.
-
-    Fitted label by label the noise of a label rests on a handful of rows, and is nothing as often as it is too much.
-    """
-    chances = {}  # label -> judge -> (rows, 2)
+) -> LabelChances:
+    """Each label by judges of its own that never saw the row; labels with too few rows are left out."""
+    chances = LabelChances()
     for label, column in enumerate(marks.T):
         fold = deal_folds(column, recipe.folds, groups=near.equal, seed=recipe.seed)
         learnt = [np.bincount(column[sample][fold[sample] != one], minlength=2) for one in range(recipe.folds)]
         if np.bincount(column, minlength=2).min() < recipe.folds or np.min(learnt) == 0:
             continue
-        own = out_of_fold(vectors, column, fold, classes=2, k=recipe.k, around=near.around, sample=sample)
-        if any(_tells(one, column) for one in own.values()):
-            chances[label] = own
-    judged = np.isin(np.arange(marks.shape[1]), [*chances])
+        chances[label] = out_of_fold(vectors, column, fold, classes=2, k=recipe.k, around=near.around, sample=sample)
+    return chances
+
+
+def _judge(chances: LabelChances, marks: NDArray[np.int64], copies: NDArray[np.int64] | None) -> Judgement:
+    """How much the judges weigh and how many marks are wrong, for all labels at once.
+
+    Fitted label by label the noise of a label rests on a handful of rows, and is nothing as often as it is too much.
+    """
+    told = {label: own for label, own in chances.items() if any(_tells(one, marks[:, label]) for one in own.values())}
+    judged = np.isin(np.arange(marks.shape[1]), [*told])
     error = np.zeros(marks.shape)
-    if not chances:
+    if not told:
         return Judgement(judged, error, error.mean(axis=0), {}, {})
-    stacked = {
-        name: np.log(np.maximum(np.concatenate([own[name] for own in chances.values()]), TINY)) for name in MODELS
-    }
+    models = [*next(iter(told.values()))]
+    stacked = {name: np.log(np.maximum(np.concatenate([own[name] for own in told.values()]), TINY)) for name in models}
     noise = fit_noise(stacked, marks.T[judged].ravel(), least=_LEAST_NOISE / marks.shape[1])
     error[:, judged] = noise.error.reshape(-1, len(marks)).T
     if copies is not None:
-        for label in chances:
+        for label in told:
             error[:, label] = among_copies(error[:, label], copies, marks[:, label])
-    answers = {name: np.stack([own[name].argmax(axis=1) for own in chances.values()], axis=1) for name in MODELS}
-    joints = {name: [confident_joint(own[name], marks[:, label]) for label, own in chances.items()] for name in MODELS}
+    answers = {name: np.stack([own[name].argmax(axis=1) for own in told.values()], axis=1) for name in models}
+    joints = {name: [confident_joint(own[name], marks[:, label]) for label, own in told.items()] for name in models}
     return Judgement(judged, error, error.mean(axis=0), answers, joints)
 
 
@@ -163,13 +226,6 @@ def _tells(chances: NDArray[np.float64], marks: NDArray[np.int64]) -> bool:
     share = np.bincount(marks, minlength=2) / len(marks)
     gain = np.log(np.maximum(chances[np.arange(len(marks)), marks], TINY) / share[marks])
     return bool(gain.mean() > _SURE * gain.std() / np.sqrt(len(gain)))
-
-
-def _cells(marks: NDArray[Any], names: Sequence[str], separator: str) -> NDArray[np.object_]:
-    """The labels of each row in one cell."""
-    cells = np.empty(len(marks), dtype=object)
-    cells[:] = joined(sets_of(marks, names).tolist(), separator)
-    return cells
 
 
 def _reasons(
@@ -181,7 +237,7 @@ def _reasons(
     for row in np.flatnonzero(wrong.any(axis=1)).tolist():
         doubted = sorted(np.flatnonzero(wrong[row]).tolist(), key=lambda label: -error[row, label])
         parts = [f"{'not' if marks[row, at] else 'lacks'} {names[at]} ({error[row, at]:.2f})" for at in doubted]
-        if (other := columns["near_id"][row]) is not None:
+        if (other := columns.get("near_id", {row: None})[row]) is not None:
             cosine = columns["near_cosine"][row]
             parts.append(f"near duplicate of {other} (cosine {cosine:.3f}), labelled otherwise")
         if (same := columns.get("same_text_labels", {row: None})[row]) is not None:

@@ -34,7 +34,7 @@ from separatrix.analysis.judged_rows import (
     text_columns,
     which_rows,
 )
-from separatrix.analysis.label_set_suspects import judge_label_sets, label_listing
+from separatrix.analysis.label_set_suspects import judge_label_sets, judge_run_label_sets, label_listing
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
 from separatrix.analysis.neighbor_graph import surroundings
 from separatrix.analysis.project import LABEL
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUSPECTS, ALL_ROWS, ISSUES, PAGE = "suspects.parquet", "rows.parquet", "label_issues.csv", "suspects.html"
+_OF_RUN = "validation rows of the run"
 MOST_LINES = 10  # of the table that are printed
 
 _OF_TEXTS = ("text", "model", "pool", "dtype", "device", *recipes.option_names(LoadRecipe()))
@@ -310,16 +311,17 @@ def _of_run(run: FinishedRun, recipe: SuspectsRecipe, verify: bool) -> Suspects:
 def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
     names = tuple(run.figures({"classes": [str]})["classes"])
     table = run.answers("validation", ("id", "label"))
-    if "per_label" in run.figures({"scores": dict})["scores"].get("validation", {}):
-        raise DataError(f"{run.name} gives several labels a row", expected="a run with one class a row")
     if not names:
         raise DataError(f"{run.name} predicts numbers", expected="a run with classes")
-    labels = np.array([names.index(str(label)) for label in table["label"]])
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
+    if "per_label" in run.figures({"scores": dict})["scores"].get("validation", {}):
+        fields = judge_run_label_sets(shown, names, chances, recipe.seed)
+        return Suspects(**fields, judged=_OF_RUN, recipe=recipe)
+    labels = np.array([names.index(str(label)) for label in table["label"]])
     case = JudgedRows(FrameTable(shown), labels, names, {"run": chances}, recipe.seed)
     columns = text_columns(case) | _epoch_columns(case, run.trajectory)
-    judged = _judge(case, columns, recipe, "validation rows of the run")
+    judged = _judge(case, columns, recipe, _OF_RUN)
     plane = getattr(run.result, "plane", None) if run.folder is None else OutputPlane.read(run.folder / "predictions")
     if plane is None or "validation" not in plane.coordinates:
         return judged

@@ -28,6 +28,7 @@ from separatrix.geometry.probe import fit_probe, log_loss
 
 _PENALTIES = (300.0, 100.0, 10.0, 1.0)  # of a probe, one of which is chosen
 _FALL = 1 / 3  # share of the spread of k distances over which a vote falls to 1 / e
+_BLOCK_ROWS = 16_384  # whose neighbors are sought at a time
 _SPARE = 20  # neighbors beyond those that are expected to be needed
 _SLACK = 1e-6  # below the threshold that still counts: the mean of equal numbers is off by rounding
 
@@ -137,40 +138,48 @@ def sampled_neighbors(x: ArrayLike, sample: Ids, k: int) -> Neighbors:
     vectors = check_matrix(x, "vectors")
     if len(sample) == len(vectors):
         return neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
-    near = neighbors(vectors, vectors[sample], min(k + 1, len(sample)))
-    index = sample[near.index]
-    own = index == np.arange(len(vectors))[:, None]
-    first = np.argsort(own, axis=1, kind="stable")[:, : min(k, len(sample) - 1)]  # itself stands last
-    return Neighbors(np.take_along_axis(index, first, axis=1), np.take_along_axis(near.distance, first, axis=1))
+    judges, kept = vectors[sample], min(k, len(sample) - 1)
+    index, distance = np.empty((len(vectors), kept), np.int64), np.empty((len(vectors), kept), np.float32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):  # the candidates of a block are held, not of all rows
+        part = slice(start, min(start + _BLOCK_ROWS, len(vectors)))
+        near = neighbors(vectors[part], judges, min(k + 1, len(sample)))
+        own = sample[near.index] == np.arange(part.start, part.stop)[:, None]
+        first = np.argsort(own, axis=1, kind="stable")[:, :kept]  # itself stands last
+        index[part] = sample[np.take_along_axis(near.index, first, axis=1)]
+        distance[part] = np.take_along_axis(near.distance, first, axis=1)
+    return Neighbors(index, distance)
 
 
-def of_other_folds(x: NDArray, fold: Ids, k: int, around: Neighbors, voting: NDArray[np.bool_]) -> Neighbors:
-    """The k rows nearest to each row among those of other folds: taken from its neighbors, sought where these are few.
+def of_other_folds(
+    x: NDArray, fold: Ids, number: int, k: int, around: Neighbors, voting: NDArray[np.bool_]
+) -> Neighbors:
+    """The k rows of other folds that are nearest to each row of one fold: of its neighbors, sought where these are few.
 
     Args:
         x: vectors, (rows, width).
         fold: (rows,) fold of each row.
+        number: the fold whose rows are looked at.
         k: neighbors of each row.
-        around: neighbors of the rows among those that vote.
+        around: neighbors of all rows among those that vote.
         voting: (rows,) whether a row is a neighbor of others.
 
     >>> x = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.3], [0.0, 1.0]])
     >>> around, every = neighbors(x, x, 2, exclude_self=True), np.ones(4, bool)
-    >>> of_other_folds(x, np.array([0, 0, 1, 1]), 1, around, every).index.tolist()
-    [[2], [2], [1], [1]]
+    >>> of_other_folds(x, np.array([0, 0, 1, 1]), 1, 1, around, every).index.tolist()
+    [[1], [1]]
     """
-    index, distance = np.empty((len(fold), k), np.int64), np.empty((len(fold), k), np.float32)
-    for number in np.unique(fold).tolist():
-        own, others = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & voting)
-        within = fold[around.index[own]] == number  # (rows, neighbors)
-        enough = (~within).sum(axis=1) >= k
-        if enough.any():
-            first = np.argsort(within[enough], axis=1, kind="stable")[:, :k]  # of other folds, nearest first
-            index[own[enough]] = np.take_along_axis(around.index[own[enough]], first, axis=1)
-            distance[own[enough]] = np.take_along_axis(around.distance[own[enough]], first, axis=1)
-        if not enough.all():
-            near = neighbors(x[own[~enough]], x[others], k)
-            index[own[~enough]], distance[own[~enough]] = others[near.index], near.distance
+    own, others = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & voting)
+    index, distance = np.empty((len(own), k), np.int64), np.empty((len(own), k), np.float32)
+    listed, measured = around.index[own], around.distance[own]
+    within = fold[listed] == number  # (rows, neighbors)
+    enough = (~within).sum(axis=1) >= k
+    if enough.any():
+        first = np.argsort(within[enough], axis=1, kind="stable")[:, :k]  # of other folds, nearest first
+        index[enough] = np.take_along_axis(listed[enough], first, axis=1)
+        distance[enough] = np.take_along_axis(measured[enough], first, axis=1)
+    if not enough.all():
+        near = neighbors(x[own[~enough]], x[others], k)
+        index[~enough], distance[~enough] = others[near.index], near.distance
     return Neighbors(index, distance)
 
 
@@ -198,11 +207,10 @@ def out_of_fold(
     k = min(k, len(every) - int(np.bincount(fold[every]).max()))
     if around is None:
         around = sampled_neighbors(vectors, every, graph_size(len(every), k, int(fold.max()) + 1))
-    near = of_other_folds(vectors, fold, k, around, voting)
     penalty = _choose_penalty(vectors[every], gold[every], fold[every] == 0, classes)
     for number in range(int(fold.max()) + 1):
         out, known = fold == number, (fold != number) & voting
-        scores["knn"][out] = _votes(Neighbors(near.index[out], near.distance[out]), gold, classes)
+        scores["knn"][out] = _votes(of_other_folds(vectors, fold, number, k, around, voting), gold, classes)
         for name, model in PROBES.items():
             scores[name][out] = model(vectors[known], gold[known], vectors[out], classes, penalty)
     return {name: probabilities(one, fit_temperature(one, gold)) for name, one in scores.items()}
