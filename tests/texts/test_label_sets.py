@@ -120,3 +120,10 @@ def test_an_unknown_label_is_named_with_its_row() -> None:
 def test_a_label_that_holds_the_separator_cannot_be_joined() -> None:
     with pytest.raises(DataError, match="the label 'a,b' holds the separator ','"):
         joined([("a,b", "c")], ",")
+
+
+@pytest.mark.parametrize(("cells", "told"), [(["0.5", "1.25", "2"], True), (["red.cat", "1.5"], False)])
+def test_numbers_that_are_split_at_their_point_are_told_of(cells: list[str], told: bool) -> None:
+    """Regression: decimal numbers became two labels without a word."""
+    warnings = Texts.of(["a", "b", "c"][: len(cells)], cells, label_separator=".").warnings
+    assert any("may have split decimal numbers" in line for line in warnings) == told

@@ -79,14 +79,18 @@ def _names(labels: list[Any], row: int, source: str) -> tuple[str, ...]:
 
 
 def separator_warnings(sets: np.ndarray, source: str, separator: str | None) -> list[str]:
-    """A warning where a separator splits nothing.
+    """A warning where a separator splits nothing, or seems to split numbers.
 
     >>> separator_warnings(set_column(["a", "b"], "q.csv", ";"), "q.csv", ";")
     ["q.csv: no label holds the separator ';', so each row has one label"]
     """
-    if separator is None or any(len(labels) > 1 for labels in sets):
+    if separator is None:
         return []
-    return [f"{source}: no label holds the separator {separator!r}, so each row has one label"]
+    if not any(len(labels) > 1 for labels in sets):
+        return [f"{source}: no label holds the separator {separator!r}, so each row has one label"]
+    if separator.strip() == "." and all(name.isdecimal() for labels in sets for name in labels):
+        return [f"{source}: all labels are numbers, so {separator!r} may have split decimal numbers at their point"]
+    return []
 
 
 def set_names(sets: np.ndarray, source: str = "the labels") -> tuple[str, ...]:
