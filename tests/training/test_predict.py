@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 import separatrix as sx
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import Predictions
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
-from separatrix.training.predict import answered_figures, predict_texts, withhold
+from separatrix.training.predict import answered_figures, predict, predict_texts, withhold
 from separatrix.training.run import run_training
 
 RUNS = {
@@ -49,6 +49,20 @@ def test_each_text_is_answered_by_itself(finished, splits):
     assert some["id"].tolist() == whole["id"].iloc[picked].tolist()
     for column in whole.columns[4:]:
         np.testing.assert_allclose(some[column], whole[column].iloc[picked], atol=2e-3)
+
+
+def test_a_plain_list_of_texts_is_answered(finished, splits):
+    """As the result's own `predict` does; columns of a table have no meaning then, and none of its rows is no row."""
+    folder, texts = finished[0], [*splits.test.text[:3]]
+    frame = predict(folder, texts)
+    whole = predict_texts(load_model(folder, device="cpu"), splits.test)
+    assert frame["predicted"].tolist() == whole["predicted"].iloc[:3].tolist()
+    assert frame["text"].tolist() == texts
+    assert len(predict(folder, [])) == 0
+    with pytest.raises(OptionError, match="--label has no effect: the texts are a list"):
+        predict(folder, texts, label="kind")
+    with pytest.raises(DataError, match=r"the list: a text is not a string: got int in row 1"):
+        predict(folder, ["a", 3])
 
 
 def test_unsure_rows_are_left_unanswered_by_probability_or_by_share(finished, splits):

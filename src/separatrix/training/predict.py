@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,6 +21,7 @@ from separatrix.models.tokens import UnreadCounts, count_unknown
 from separatrix.progress import Progress
 from separatrix.recipe import checked
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import flag
 from separatrix.recipe.load import TEXT, LoadOptions, LoadRecipe
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
@@ -47,8 +49,8 @@ def predict(
 
     Args:
         model: what `train`, `load` or `load_model` gives, or the folder of a run.
-        data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept. A column `id` of one
-            file or of a frame is kept too, and the number of a row is then called `row`.
+        data: a list of texts, `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept. A
+            column `id` of one file or of a frame is kept too, and the number of a row is then called `row`.
         text: column of the texts, or the two of pairs.
         label: column of labels to be copied beside the answers.
         label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
@@ -70,7 +72,12 @@ def predict(
     with answers_file(out, overwrite=overwrite, inputs=inputs) as write:
         columns: dict[str, Any] = {"text": text, "label": label}
         columns |= {} if label is None else {"label_separator": label_separator}
-        texts = data if isinstance(data, Texts) else load_texts(data, **columns, keep_blank=True, **reading)
+        if isinstance(data, Texts):
+            texts = data
+        elif isinstance(data, list | tuple):
+            texts = listed_texts(data, {"text": text if text != TEXT else None, "label": label, **reading})
+        else:
+            texts = load_texts(data, **columns, keep_blank=True, **reading)
         trained = load_model(model) if isinstance(model, str | Path) else model
         frame = with_own_ids(
             predict_texts(trained, texts, min_probability=min_probability, coverage=coverage, progress=progress),
@@ -79,6 +86,22 @@ def predict(
         )
         write(written_answers(frame, out, label_separator))
     return frame
+
+
+def listed_texts(texts: Sequence[str], columns: Mapping[str, Any] = MappingProxyType({})) -> Texts:
+    """Texts of a plain list, in which no columns are named.
+
+    Raises:
+        DataError: one that is no text.
+        OptionError: columns of a table.
+
+    >>> listed_texts(["How far is Denver?", ""]).text
+    ('How far is Denver?', '')
+    """
+    for name, given in columns.items():
+        if given is not None:
+            raise OptionError(f"{flag(name)} has no effect: the texts are a list", got=given, hint="give a frame")
+    return Texts.of(list(texts), keep_blank=True, source="the list")
 
 
 def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str | None = None) -> pd.DataFrame:

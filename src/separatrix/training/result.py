@@ -26,7 +26,7 @@ from separatrix.store.result import APART, Lines, Listing, Result, apart, option
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
 from separatrix.texts.pairs import SECOND
-from separatrix.training.predict import predict_texts
+from separatrix.training.predict import listed_texts, predict_texts
 
 if TYPE_CHECKING:
     from separatrix.training.explain import PromptExplanation
@@ -147,9 +147,8 @@ class TrainingResult(Result):
 
     def predict(self, texts: Texts | Sequence[str], progress: Progress | None = None) -> pd.DataFrame:
         """Answers of the model, a row for each text, none for no text: see `predict_texts`."""
-        given = texts if isinstance(texts, Texts) else Texts.of(list(texts) or [""], keep_blank=True)
-        answers = predict_texts(self.model, given, progress=progress)
-        return answers if len(texts) else answers.iloc[:0]
+        given = texts if isinstance(texts, Texts) else listed_texts(texts)
+        return predict_texts(self.model, given, progress=progress)
 
     @checks_arguments
     def explain(
