@@ -321,6 +321,24 @@ def _line(row: str, own: dict[int, dict[str, Any]], auto: dict[int, dict[str, An
     return f"| {row} | {len(own)} | {accuracy} | {less} | {' | '.join(seconds)} | {chosen} |"
 
 
+def beside_the_best(
+    runs: Sequence[Mapping[str, Any]], budget: str
+) -> Iterator[tuple[tuple[str, int | None, str], int, dict[str, float]]]:
+    """Places where `auto` had so much time: place, number of seeds, mean accuracy of the rows that have them all."""
+    tested = [run for run in runs if _place(run)[2] == "test" and (run["row"] != "auto" or run["budget"] == budget)]
+    for place in sorted(
+        {_place(run) for run in tested if run["row"] == "auto"}, key=lambda one: (one[1] or 10**9, one)
+    ):
+        by_row: dict[str, dict[int, float]] = {}
+        for run in tested:
+            if _place(run) == place:
+                by_row.setdefault(run["row"], {})[run["seed"]] = run["accuracy"]
+        seeds = {*by_row["auto"]}
+        whole = {row: own for row, own in by_row.items() if seeds <= {*own}}
+        if LOGISTIC in whole and len(whole) > 2:
+            yield place, len(seeds), {row: float(np.mean([own[s] for s in seeds])) for row, own in whole.items()}
+
+
 def _interval(mean: Any, sign: str = "") -> str:
     text = f"{mean.mean:{sign}.4f}"
     return text if mean.low is None else f"{text} [{mean.low:.4f}, {mean.high:.4f}]"
