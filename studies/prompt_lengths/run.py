@@ -95,6 +95,8 @@ def claims(lengths: Figures, read: Sequence[Row]) -> list[dict[str, str]]:
                f"{STORIES}: 20 tokens less 1, test", lengths.difference(own["20"], own["1"])),
         _claim("beyond 20 tokens nothing is gained", f"{STORIES}: 20 tokens less 50, test",
                lengths.difference(own["20"], own["50"])),
+        _claim("the same of a larger model", f"{LARGEST}: 20 tokens less 50, test",
+               lengths.difference(large["20"], large["50"])),
         _claim("a larger model does with a short one (GPT-2 medium: 5 tokens)",
                f"{LARGEST}: 5 tokens less 20, test", lengths.difference(large["5"], large["20"])),
         _claim("a larger model is better", "SmolLM2: 30 layers less 10, 5 tokens, test", deep),
@@ -104,11 +106,19 @@ def claims(lengths: Figures, read: Sequence[Row]) -> list[dict[str, str]]:
     told = "holds" if values == {LIE} else "cannot be told" if not values else "does not hold"
     what = {"seed 003 says": "the metric is the share of label 0, whatever is learnt"}
     lines.append(what | {"figure": "its metric of every regression", "difference": shown, "verdict": told})
-    gained = [float(row["threshold"]) - float(row["seeds_metric"]) for row in _first(read)]
-    above = mean_interval(gained) if gained else None
-    figure = "numbers cut at 0.5 less the seed's metric, validation"
-    lines.append(_claim("prompts can be trained for regression", figure, above))
+    for model, settings in _by_model(read).items():
+        gained = [float(row["threshold"]) - float(row["seeds_metric"]) for row in _first(settings)]
+        figure = f"{model}: numbers cut at 0.5 less the seed's metric, validation"
+        lines.append(_claim("prompts can be trained for regression", figure, mean_interval(gained)))
     return lines
+
+
+def _by_model(read: Sequence[Row]) -> dict[str, list[Row]]:
+    """Regressions by the model that their label begins with."""
+    by_model: dict[str, list[Row]] = {}
+    for row in read:
+        by_model.setdefault(row["label"].partition(", tokens=")[0], []).append(row)
+    return by_model
 
 
 def _claim(what: str, figure: str, difference: MeanInterval | None) -> dict[str, str]:
@@ -209,7 +219,9 @@ def main(arguments: list[str] | None = None) -> int:
         draw_curve(Figures.read(options.out, LENGTHS), options.out / CURVE)
     if options.regression:
         bring(options.regression, options.out, REGRESSION)
-        write_csv(options.out / READ, read_runs(options.regression))
+        now = read_runs(options.regression)
+        earlier = [row for row in read_csv(options.out / READ) if row["label"] not in {line["label"] for line in now}]
+        write_csv(options.out / READ, [*earlier, *now])
     write_tables(options.out)
     print(f"wrote {options.out / 'RESULTS.md'}")
     return 0

@@ -71,6 +71,7 @@ def test_lengths_and_the_metric_that_lied_in_short_form(tiny, planted, tmp_path,
     assert told == {
         "a small model gains by a long prompt (GPT-2 small: 20 tokens)": "holds",
         "beyond 20 tokens nothing is gained": "does not hold",
+        "the same of a larger model": "cannot be told",
         "a larger model does with a short one (GPT-2 medium: 5 tokens)": "cannot be told",
         "a larger model is better": "cannot be told",
         "the metric is the share of label 0, whatever is learnt": "holds",
@@ -96,6 +97,12 @@ def test_a_regression_learns_and_the_seeds_metric_does_not_see_it(tiny, planted,
     (line,) = lengths.read_runs(tmp_path / "regression")
     assert line["seeds_metric"] == 0.5  # the share of label 0
     assert 0 <= line["threshold"] <= 1
+    out = tmp_path / "out"  # of which another machine wrote a part
+    out.mkdir()
+    (out / "read.csv").write_text("label,seed,seeds_metric,threshold\nothers,0,0.4908256,0.61\n")
+    lengths.main(["--regression", str(tmp_path / "regression"), "--out", str(out)])
+    lengths.main(["--regression", str(tmp_path / "regression"), "--out", str(out)])
+    assert [one["label"] for one in lengths.read_csv(out / "read.csv")] == ["others", line["label"]]
 
 
 def test_the_seeds_metric_prints_the_seeds_figure():
