@@ -8,6 +8,7 @@ python studies/prompt_lengths/run.py --table                                 the
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,11 +161,23 @@ def seed_table(lengths: Figures) -> list[dict[str, str]]:
     return lines
 
 
+def short_name(label: str) -> str:
+    """A baseline's name in the picture: its model as the rows call it.
+
+    >>> short_name("probe, model=HuggingFaceTB/SmolLM2-135M-Instruct, depth=10, dtype=bfloat16")
+    'probe, SmolLM2, 10 layers'
+    """
+    label = re.sub(r"model=\S*SmolLM2\S*, depth=(\d+).*", r"SmolLM2, \1 layers", label)
+    return re.sub(r"model=tinystories\S*", STORIES, label)
+
+
 def draw_curve(lengths: Figures, path: Path) -> None:
     """The seed's picture: test accuracy against the number of tokens, a line for each model, levels of baselines."""
     means = {row["label"]: mean for row in lengths.table if (mean := lengths.mean(row)) is not None}
     levels = {
-        row["label"]: means[row["label"]].mean for row in lengths.table if row.get("baseline") and row["label"] in means
+        short_name(row["label"]): means[row["label"]].mean
+        for row in lengths.table
+        if row.get("baseline") and row["label"] in means
     }
     series = dict[str, list[MeanPoint]]()
     for name in dict.fromkeys(row["row"] for row in lengths.table if not row.get("baseline")):

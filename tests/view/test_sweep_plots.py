@@ -1,9 +1,14 @@
 """Pictures of sweeps show each line, and chosen values where an axis is tuned."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from separatrix.sweeps.pictures import draw
-from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
+from separatrix.view.sweep_plots import MeanPoint, axis_curves, pushed_apart, quality_by_cost
 
 LINES = [
     {
@@ -21,9 +26,32 @@ def test_curves_have_a_line_for_each_series_and_a_level_for_each_baseline():
     points = [MeanPoint(1, 0.5, 0.4, 0.6), MeanPoint(40, 0.7)]
     figure = axis_curves({"gpt2": points, "bert": points[1:]}, {"probe": 0.6}, ("tokens", "accuracy"))
     axes = figure.axes[0]
-    assert [list(line.get_ydata()) for line in axes.lines] == [[0.4, 0.6], [0.5, 0.7], [0.7], [0.6, 0.6]]
+    assert [list(line.get_ydata()) for line in axes.lines[:4]] == [[0.4, 0.6], [0.5, 0.7], [0.7], [0.6, 0.6]]
     assert axes.get_xscale() == "log"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gpt2", "bert"]
+    assert {text.get_text() for text in axes.texts} == {"gpt2", "bert", "probe"}
+
+
+def test_names_of_lines_that_end_together_stand_apart():
+    """Regression: names of levels lay over each other and over the legend, and were cut to the same words."""
+    names = [f"probe, model=HuggingFaceTB/SmolLM2-135M-Instruct, depth={depth}" for depth in (10, 20, 30)]
+    series = {"SmolLM2": [MeanPoint(1, 0.84), MeanPoint(50, 0.835)], "stories": [MeanPoint(1, 0.6), MeanPoint(50, 0.5)]}
+    figure = axis_curves(series, dict(zip(names, (0.78, 0.836, 0.835), strict=True)), ("tokens", "accuracy"))
+    figure.draw_without_rendering()
+    texts = figure.axes[0].texts
+    boxes = sorted((text.get_window_extent() for text in texts), key=lambda box: box.y0)
+    assert all(one.y1 <= other.y0 + 1 for one, other in pairwise(boxes))
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert len({text.get_text() for text in texts}) == 5
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8).map(sorted))
+def test_heights_are_pushed_apart_and_no_further(heights):
+    apart = pushed_apart(heights, 0.1)
+    gaps = np.diff(apart)
+    assert (gaps >= 0.1 - 1e-9).all()
+    assert np.mean(apart) == pytest.approx(np.mean(heights))
+    if (np.diff(heights) >= 0.1).all():
+        assert apart == pytest.approx(heights)
 
 
 def test_costs_are_named_where_there_are_few():
@@ -40,7 +68,9 @@ def test_no_name_is_cut_off(kind):
     else:
         figure = quality_by_cost({name: (1.0, 0.5), f"w{name}": (2.0, 0.6)}, "test accuracy")
     figure.draw_without_rendering()
-    assert figure.axes[0].get_legend().get_window_extent().x1 <= figure.bbox.x1
+    axes = figure.axes[0]
+    shown = axes.texts if kind == "curves" else [axes.get_legend()]
+    assert all(one.get_window_extent().x1 <= figure.bbox.x1 for one in shown)
 
 
 def test_the_axes_decide_which_pictures_there_are(tmp_path, undrawn):
