@@ -41,7 +41,11 @@ def optional() -> Any:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of texts; numbers stand to the right, strong rows are bold."""
+    """A table of texts, each in one line; numbers stand to the right, strong rows are bold.
+
+    >>> Listing(["class"], [["two\\nlines"]]).rows
+    [['two lines']]
+    """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -49,6 +53,7 @@ class Listing:
     numeric: Sequence[bool] = ()  # of each column, whether it holds numbers; read from the cells if absent
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", [[" ".join(cell.splitlines()) for cell in row] for row in self.rows])
         if not self.numeric:
             columns = ([row[column] for row in self.rows] for column in range(len(self.headings)))
             first = ([cell.removeprefix("< ")[:1] for cell in cells] for cells in columns)
