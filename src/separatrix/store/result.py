@@ -41,9 +41,9 @@ def optional() -> Any:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of texts, each in one line; numbers stand to the right, strong rows are bold.
+    r"""A table of texts, each in one line; numbers stand to the right, strong rows are bold.
 
-    >>> Listing(["class"], [["two\\nlines"]]).rows
+    >>> Listing(["class"], [["two\nlines"]]).rows
     [['two lines']]
     """
 
