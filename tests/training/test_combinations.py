@@ -45,7 +45,6 @@ TRAIN: dict[str, dict[str, Any]] = {
     "weighted": {"weight": "w", "class_weight": "balanced"},
     "ordinal": {"order": WORDS},
 }
-SETS = "several labels a row|sets of labels|with one label each|one label a row"
 PAIRS = "text pairs cannot be exported"
 
 
@@ -116,7 +115,7 @@ def _resume(run: Path, data: Path, more: dict[str, Any], out: Path) -> None:
 
 
 VERBS: dict[str, tuple[Callable[..., None], dict[str, str]]] = {
-    "suspects of the run": (_suspects_of_run, {"sets": SETS}),
+    "suspects of the run": (_suspects_of_run, {}),
     "suspects of the file": (_suspects_of_file, {}),
     "rank with a curve": (_rank, {}),
     "compare": (_compare, {}),

@@ -204,20 +204,20 @@ def _judge(chances: LabelChances, marks: NDArray[np.int64], copies: NDArray[np.i
 
     Fitted label by label the noise of a label rests on a handful of rows, and is nothing as often as it is too much.
     """
-    told = {label: own for label, own in chances.items() if any(_tells(one, marks[:, label]) for one in own.values())}
-    judged = np.isin(np.arange(marks.shape[1]), [*told])
+    known = {label: own for label, own in chances.items() if any(_tells(one, marks[:, label]) for one in own.values())}
+    judged = np.isin(np.arange(marks.shape[1]), [*known])
     error = np.zeros(marks.shape)
-    if not told:
+    if not known:
         return Judgement(judged, error, error.mean(axis=0), {}, {})
-    models = [*next(iter(told.values()))]
-    stacked = {name: np.log(np.maximum(np.concatenate([own[name] for own in told.values()]), TINY)) for name in models}
+    models = [*next(iter(known.values()))]
+    stacked = {name: np.log(np.maximum(np.concatenate([own[name] for own in known.values()]), TINY)) for name in models}
     noise = fit_noise(stacked, marks.T[judged].ravel(), least=_LEAST_NOISE / marks.shape[1])
     error[:, judged] = noise.error.reshape(-1, len(marks)).T
     if copies is not None:
-        for label in told:
+        for label in known:
             error[:, label] = among_copies(error[:, label], copies, marks[:, label])
-    answers = {name: np.stack([own[name].argmax(axis=1) for own in told.values()], axis=1) for name in models}
-    joints = {name: [confident_joint(own[name], marks[:, label]) for label, own in told.items()] for name in models}
+    answers = {name: np.stack([own[name].argmax(axis=1) for own in known.values()], axis=1) for name in models}
+    joints = {name: [confident_joint(own[name], marks[:, label]) for label, own in known.items()] for name in models}
     return Judgement(judged, error, error.mean(axis=0), answers, joints)
 
 

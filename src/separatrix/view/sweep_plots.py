@@ -123,10 +123,10 @@ def _middle_left_out(name: str, limit: int) -> str:
     """A long name by its beginning and its end, where names of one kind differ.
 
     >>> _middle_left_out("probe, model=a-very-long-name, depth=10", 25)
-    'probe, mode...me, depth=10'
+    'probe, mode...e, depth=10'
     """
     half = (limit - 3) // 2
-    return name if len(name) <= limit else f"{name[:half]}...{name[half + 3 - limit :]}"
+    return name if len(name) <= limit else f"{name[:half]}...{name[-(limit - half - 3) :]}"
 
 
 def quality_by_cost(costs: Mapping[str, tuple[float, float]], quality: str) -> Figure:
