@@ -36,7 +36,7 @@ from separatrix.texts.rare import settle_rare
 _ASSUMED_CLASSES = 10  # where there are no labels to count
 _SIZES = (400, 1_200)  # rows that are judged to measure
 _NEAR_ROWS = 8_000  # whose neighbors are sought to measure
-_COPIES = 3  # of the rows that judge, beside the vectors: of length 1, those of the other folds, made ready to be met
+_COPIES = 4  # vectors' worth of memory a row: its own, its neighbors', its tokens and its cells; measured at 100,000
 PARTS = {"train": 0.72, "validation": 0.08, "test": 0.2}  # of texts that are not there
 READING = {"rank": tuple(sorted(SPLITTING - {"seed"})), "suspects": ("drop", *recipes.option_names(LoadRecipe()))}
 
@@ -137,8 +137,7 @@ def _plan_suspects(recipe: SuspectsRecipe, size: LabelledSize, machine: Machine 
     if sampled:
         notes.append(f"the pooling is chosen on {POOL_TEXTS} rows; all rows are then read by it alone")
     each = 2 * size.classes if size.sets else size.classes  # has the label, has it not
-    numbers = 4 * shape.width * (rows + _COPIES * judging)
-    held = numbers + rows * (listed * 12 + each * 8 * (len(MODELS) + 2))
+    held = rows * (_COPIES * 4 * shape.width + listed * 12 + each * 8 * (len(MODELS) + 2))
     whole = joined(replace(outline, memory=outline.memory + held), [near, judges], measures, notes)
     return whole, Shape(rows, shape.width, 4)
 
