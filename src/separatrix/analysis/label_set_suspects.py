@@ -105,8 +105,8 @@ def judge_label_sets(
     columns = near_columns(case, near.index, near.cosine, recipe.near) | text_columns(case)
     chances = _out_of_fold_chances(points.values, marks, near, sample, recipe)
     judgement = _judge(chances, marks, case.copies)
-    cells = [] if recipe.label == "label" else [("label", given)]
-    fields = _fields(points.rows, LabelMarks(names, marks, separator), judgement, dict(cells), columns)
+    added = {} if recipe.label == "label" else {"label": given}
+    fields = _fields(points.rows, LabelMarks(names, marks, separator), judgement, added, columns)
     fields["warnings"] = [*warnings, *near.warnings, *fields["warnings"]]
     return fields | {"judged": which_rows("points", len(sample), len(marks))}
 
