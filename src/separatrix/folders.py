@@ -132,6 +132,7 @@ def report(
         raise OptionError(f"{out} cannot be written as a page", got=ending or "no ending", expected=".html")
     with TemporaryDirectory() as kept:
         paths = [_on_disk(one, Path(kept) / str(number)) for number, one in enumerate(several, 1)]
+        _refuse_twice(paths)
         with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths, own=_is_page):
             target = None if out is None else Path(out)
             if wanted.study is not None:
@@ -140,6 +141,15 @@ def report(
             written = _report(paths, target, verify)
             (progress or silent)("report", len(paths), len(paths), "")
     return written
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    """Raise `OptionError` where two of the folders are one: beside itself nothing is to be seen."""
+    earlier = dict[Path, Path]()
+    for folder in folders:
+        if (first := earlier.setdefault(folder.resolve(), folder)) is not folder:
+            what = f"{folder} is given twice" if folder == first else f"{first} and {folder} are the same folder"
+            raise OptionError(what, hint="name each folder once")
 
 
 def _is_page(path: Path) -> bool:

@@ -209,6 +209,14 @@ def test_predict_refuses_other_weights(
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_report_refuses_a_folder_that_is_given_twice(cli: Cli, tmp_path: Path, finished: Path) -> None:
+    page = tmp_path / "page.html"
+    again = finished / "pictures" / ".."
+    check_mistake(cli("report", finished, again, "--out", page, "--quiet"), "are the same folder", "each folder once")
+    check_mistake(cli("report", finished, finished, "--out", page, "--quiet"), "is given twice")
+    assert not page.exists()
+
+
 def test_report_refuses_what_is_no_run(cli: Cli, tmp_path: Path, finished: Path) -> None:
     check_mistake(cli("report", tmp_path, "--quiet"), "no finished run")
     check_mistake(cli("report", finished, tmp_path, "--quiet"), "needs a file", "--out FILE.html")
