@@ -39,6 +39,7 @@ class Plan(Protocol):
 
 P = TypeVar("P", bound=Plan)
 PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")
+SETFIT_PACKAGES = ("setfit", "sentence-transformers", "torch", "transformers")  # in an environment of its own
 
 # name -> (folder, column of labels, training rows, or None for all)
 SETS: dict[str, tuple[str, str, int | None]] = {
@@ -242,9 +243,9 @@ def changed(recipe: Mapping[str, Any], standard: Mapping[str, Any]) -> str:
     return " ".join(word for word in words if word)
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of what the figures depend on."""
-    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    return {name: version(name) for name in packages} | {"python": platform.python_version()}
 
 
 def machine(threads: int) -> dict[str, Any]:

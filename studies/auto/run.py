@@ -23,8 +23,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from studies.common import SETS as COMMON
 from studies.common import (
+    PACKAGES,
+    SETFIT_PACKAGES,
     do_missing,
     interval,
     read_runs,
@@ -34,6 +35,7 @@ from studies.common import (
     study_options,
     versions,
 )
+from studies.common import SETS as COMMON
 
 from separatrix import recipe as recipes
 from separatrix.codes import draw_some
@@ -195,7 +197,8 @@ def do_run(plan: AutoPlan, data: Path | None) -> dict[str, Any]:
     return {
         "key": plan.key, **asdict(plan), "accuracy": round(float(right.mean()), 6), "test_rows": len(right),
         "training_rows": len(splits.train) + len(splits.validation), "chosen": chosen,
-        "seconds": round(monotonic() - begun, 1), "cpu_seconds": round(process_time() - cpu, 1), "versions": versions(),
+        "seconds": round(monotonic() - begun, 1), "cpu_seconds": round(process_time() - cpu, 1),
+        "versions": versions(SETFIT_PACKAGES if plan.row == SETFIT else PACKAGES),
     }  # fmt: skip
 
 

@@ -13,7 +13,6 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, process_time
@@ -24,7 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from studies.common import do_missing, machine, read_runs, recipe_key, run_study, study_options
+from studies.common import (
+    SETFIT_PACKAGES,
+    do_missing,
+    machine,
+    read_runs,
+    recipe_key,
+    run_study,
+    study_options,
+    versions,
+)
 from studies.few_rows.tables import write_tables
 from studies.many_classes.ideas import HEAD, Idea, TrainedParts, fit
 
@@ -132,9 +140,7 @@ def do_run(plan: FewPlan, data: Path) -> dict[str, Any]:
 
 def _environment(plan: FewPlan) -> dict[str, Any]:
     """The machine; of SetFit the versions in its own environment, where the library need not be installed."""
-    if plan.row in ROWS:
-        return {"machine": machine(1)}
-    return {"versions": {name: version(name) for name in ("setfit", "sentence-transformers", "torch", "transformers")}}
+    return {"machine": machine(1)} if plan.row in ROWS else {"versions": versions(SETFIT_PACKAGES)}
 
 
 def plans(options: argparse.Namespace) -> list[FewPlan]:
