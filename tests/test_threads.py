@@ -138,3 +138,30 @@ print(torch.get_num_threads(), numba.get_num_threads(), {pool["num_threads"] for
     environment = {name: value for name, value in os.environ.items() if "THREADS" not in name}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["1", "1", "{1}"]
+
+
+def test_numbers_of_threads_are_given_back(machine):
+    machine(3)
+    with threads.threads_kept():
+        threadpoolctl.threadpool_limits(2)
+        assert pools() == {2}
+    assert pools() == {1}
+
+
+def test_maps_leave_the_number_of_threads_as_it_was():
+    """Regression: UMAP after t-SNE started numba's threads, and with them OpenMP's: PyTorch went on with all cores."""
+    code = """
+import torch
+torch.set_num_threads(1)
+assert torch.get_num_threads() == 1  # from here on it asks OpenMP
+import numpy as np
+from separatrix.geometry.project.methods import tsne, umap
+from separatrix.recipe.project import ProjectRecipe
+x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+for method in (tsne, umap):
+    method(x, None, ProjectRecipe(method=method.__name__))
+print(torch.get_num_threads())
+"""
+    environment = dict(os.environ) | {threads.VARIABLE: "1", threads.NUMBA: "2"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 
 from separatrix.errors import OptionError, SeparatrixWarning
@@ -72,6 +74,27 @@ def set_threads(count: int | None = None) -> int:
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(threads)
     return threads
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Give every library of this process its number of threads back at the end.
+
+    Where numba starts its own threads, under UMAP, it sets OpenMP's number for everybody: a training after a map then
+    ran PyTorch on all cores although it had been told one, three times as long where another process had the others.
+
+    >>> with threads_kept():
+    ...     before = set_threads(1)
+    """
+    from joblib import cpu_count
+    from threadpoolctl import ThreadpoolController
+
+    before = {pool.filepath: pool.num_threads for pool in ThreadpoolController().lib_controllers}
+    try:
+        yield
+    finally:
+        for pool in ThreadpoolController().lib_controllers:  # one that was loaded meanwhile: as it would have begun
+            pool.set_num_threads(before.get(pool.filepath) or _environment() or cpu_count())
 
 
 def _environment() -> int | None:

@@ -23,6 +23,7 @@ from separatrix.geometry.scatter import class_means
 from separatrix.recipe.project import METHODS as NAMES
 from separatrix.recipe.project import ProjectRecipe
 from separatrix.recipe.registry import Registry
+from separatrix.threads import threads_kept
 
 _FAST = 10_000  # rows from which t-SNE interpolates its forces (in two dimensions, where that is possible)
 
@@ -60,7 +61,7 @@ def pca_layout(plane: Plane, coordinates: Matrix) -> MapLayout:
 def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """t-SNE (van der Maaten and Hinton, 2008) by openTSNE (Policar et al., 2019), which also places new points."""
     try:
-        with _quiet():
+        with _library():
             import openTSNE
     except ModuleNotFoundError as error:
         raise _missing("t-SNE", error) from error
@@ -75,13 +76,13 @@ def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) ->
         random_state=recipe.seed,
         n_jobs=recipe.threads,
     )
-    with _quiet() as warned:
+    with _library() as warned:
         embedding = model.fit(x.astype(np.float64))
     notes = (*((lowered,) if perplexity < recipe.perplexity else ()), *dict.fromkeys(warned))
     limit = max(1.0, (len(x) - 1) / 3)
 
     def place(points: Matrix) -> NDArray[np.float32]:
-        with _quiet():
+        with _library():
             return np.asarray(embedding.transform(points.astype(np.float64), perplexity=min(5.0, limit)), np.float32)
 
     return MapLayout(np.asarray(embedding), place, _numbered("t-SNE", recipe), notes)
@@ -90,7 +91,7 @@ def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) ->
 def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """UMAP (McInnes, Healy and Melville, 2018), guided by class numbers if they are given."""
     try:
-        with _quiet():  # it tells everybody that Tensorflow is not there
+        with _library():  # it tells everybody that Tensorflow is not there
             import umap as library
     except ModuleNotFoundError as error:
         raise _missing("UMAP", error) from error
@@ -109,14 +110,14 @@ def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> 
         transform_seed=recipe.seed,
         n_jobs=recipe.threads,
     )
-    with _quiet() as warned:
+    with _library() as warned:
         model.fit(x, y=labels)
     if not np.isfinite(model.embedding_).all():
         lost = int((~np.isfinite(model.embedding_)).any(axis=1).sum())
         raise DataError("umap found no place for some rows", got=f"{lost} rows", hint="raise --neighbours")
 
     def place(points: Matrix) -> NDArray[np.float32]:
-        with _quiet():
+        with _library():
             return np.asarray(model.transform(points), np.float32)
 
     return MapLayout(model.embedding_, place, _numbered("UMAP", recipe), (*notes, *dict.fromkeys(warned)))
@@ -170,10 +171,10 @@ def _missing(what: str, error: ModuleNotFoundError) -> MissingExtra:
 
 
 @contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Collect what a library warns its user of; its words to programmers are dropped."""
+def _library() -> Iterator[list[str]]:
+    """Collect what a library warns of; its words to programmers and the number of threads that it sets are dropped."""
     lines: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
+    with threads_kept(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield lines
     shown = [warning.message for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
