@@ -1,15 +1,21 @@
 """Runs as ONNX: the same answers without PyTorch, whatever decides; what has no graph is refused."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 import separatrix as sx
 from separatrix.cli.app import main
 from separatrix.errors import ModelError, OptionError, StoreError
+from separatrix.learn.trained import exported
+from separatrix.training.export import FAITHFUL
 
 pytest.importorskip("onnxruntime", reason='needs pip install "separatrix[onnx]"')
+onnx = pytest.importorskip("onnx", reason='needs pip install "separatrix[onnx]"')
 ENCODER = {"device": "cpu", "epochs": 1, "batch_size": 16}
 CASES = {
     "probe": {"method": "probe", "device": "cpu"},
@@ -64,6 +70,38 @@ def test_eight_bits_and_files_that_others_read(splits, tiny, tmp_path, capsys):
     assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json"))
     again.save(tmp_path / "copy")
     assert sx.load(tmp_path / "copy").predict(texts).tolist() == again.predict(texts).tolist()
+
+
+def test_columns_that_hardly_differ_do_not_spoil_the_eight_bits(splits, tiny, tmp_path):
+    """Regression: all-MiniLM-L6-v2 ends in columns of 1e-33; their standardised weights took the whole range."""
+    shutil.copytree(tiny("bert"), model := tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    for name in weights:
+        if "layer.2.output.LayerNorm" in name:
+            weights[name][[3, 7]] *= 1e-33
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    sx.train(splits, model=str(model), out=tmp_path / "run", method="probe", pool="mean", device="cpu")
+    graphs = sx.export_classifier(tmp_path / "run", out=tmp_path / "out", int8=True)
+    assert graphs.table["same_answer"].min() > FAITHFUL
+    assert not graphs.warnings
+
+
+def test_a_graph_that_answers_otherwise_is_told_of(splits, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(exported, "quantise_graph", lambda whole, small: small.write_bytes(spoilt(whole)))
+    sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", device="cpu")
+    (warning,) = sx.export_classifier(tmp_path / "run", out=tmp_path / "out", int8=True).warnings
+    assert re.match(r"onnx/model_quantized.onnx: \d+% of the answers are those of the run; use the other", warning)
+
+
+def spoilt(graph):
+    """The bytes of a graph whose first class wins."""
+    model = onnx.load(graph)
+    (head,) = (node for node in model.graph.node if node.op_type == "Gemm")
+    (bias,) = (one for one in model.graph.initializer if one.name == head.input[2])
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[0] = 1e6
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    return model.SerializeToString()
 
 
 def test_a_regression(tiny, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -24,6 +26,7 @@ from separatrix.training.predict import answer_texts
 from separatrix.training.result import PREDICTIONS, TrainingResult
 
 MOST = 500  # texts that are compared
+FAITHFUL = 0.9  # share of equal answers below which a graph is warned of
 STEPS = 3
 
 
@@ -84,9 +87,17 @@ def export_classifier(
             for name in graphs:
                 labels = rows["label"].tolist() if "label" in rows else None
                 graphs[name] |= compare_answers(result.using(name), answer, rows["text"].tolist(), labels)
+            result = replace(result, warnings=[*result.warnings, *_unfaithful(graphs)])
         result.write(part)
     progress("ONNX", STEPS, STEPS, "")
     return OnnxClassifier.open(out)
+
+
+def _unfaithful(graphs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each graph that often answers otherwise than the run."""
+    shares = {name: figures.get("same_answer", 1.0) for name, figures in graphs.items()}
+    what = "of the answers are those of the run; use the other graph, or compare them on texts of your own"
+    return [f"{name}: {share:.0%} {what}" for name, share in shares.items() if share < FAITHFUL]
 
 
 def _known_texts(folder: Path) -> pd.DataFrame | None:
