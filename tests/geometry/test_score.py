@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.geometry.resample import bootstrap_mean
 from separatrix.geometry.score import ClassificationScores, classification, decide
 
 
@@ -140,8 +142,20 @@ def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch):
 
 
 def test_resamples_too_count_only_classes_that_appear():
-    scores = classification([1, 1, 2, 2], [1, 1, 2, 2], ["a", "b", "c"])
-    assert (scores.interval, scores.macro_f1_interval) == ((1.0, 1.0), (1.0, 1.0))
+    gold = np.repeat([1, 2], 2000)
+    assert classification(gold, gold, ["a", "b", "c"]).macro_f1_interval == pytest.approx((0.999, 1.0), abs=1e-3)
+
+
+@pytest.mark.parametrize(("rows", "least"), [(3, 0.292), (54, 0.934), (1000, 0.996)])
+def test_rows_that_are_all_right_or_all_wrong_leave_an_interval_with_a_width(rows, least):
+    """Regression: 54 of 54 had "1.000 (1.000 to 1.000)", and so were better than a baseline with 53."""
+    gold = np.arange(rows) % 2
+    right, wrong = (classification(gold, answers, ["a", "b"]) for answers in (gold, 1 - gold))
+    exact = binomtest(rows, rows).proportion_ci(0.95)
+    assert right.interval == right.macro_f1_interval == pytest.approx((exact.low, exact.high), abs=1e-3)
+    assert right.interval[0] == pytest.approx(least, abs=1e-3)
+    assert wrong.interval == pytest.approx((0, 1 - right.interval[0]), abs=1e-3)
+    assert bootstrap_mean(np.ones(rows, bool)) == right.interval
 
 
 def test_an_interval_never_leaves_its_figure_outside():

@@ -208,7 +208,7 @@ def _held_out(
         answers = cluster_answers(way.classes, groups)
         right = answers == gold
         null = permutation_null(partial(_share_right, answers), gold, permutations=permutations, seed=seed)
-        low_high = bootstrap_mean(right.astype(np.float64), seed=seed)
+        low_high = bootstrap_mean(right, seed=seed)
         ways.append(ClassAssignment(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
     share = majority_share(gold)
     size = max(len(named.table), int(groups.max()) + 1)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_matrix, check_names, check_same_rows
-from separatrix.geometry.resample import Interval, percentile_interval
+from separatrix.geometry.resample import Interval, share_interval
 from separatrix.recipe.core import Plain
 
 FEWEST = 5  # validation rows with a label from which it has a threshold of its own
@@ -97,7 +97,7 @@ def label_scores(
     """Score sets of labels against sets of labels.
 
     Macro-F1 is the mean over all labels, those without rows included, as scikit-learn's. Intervals are percentiles of a
-    bootstrap over rows.
+    bootstrap over rows; where every row is right, or none, those of `share_interval`.
 
     Args:
         y_true: gold labels, (rows, labels) of 0 and 1.
@@ -141,8 +141,8 @@ def label_scores(
         majority_macro_f1=majority_macro,
         majority_set=tuple(name for name, one in zip(listed, constant.tolist(), strict=True) if one),
         labels_per_row=float(gold.sum(axis=1).mean()),
-        interval=percentile_interval(drawn[0], micro),
-        macro_f1_interval=percentile_interval(drawn[1], macro),
+        interval=share_interval(drawn[0], micro, len(gold)),
+        macro_f1_interval=share_interval(drawn[1], macro, len(gold)),
         per_label=tuple(LabelScore(*line) for line in lines),
     )
 

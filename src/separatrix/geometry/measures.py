@@ -72,7 +72,7 @@ class ClassTask:
     def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
         """Accuracy beside the best that one answer for all of these rows reaches."""
         right = self.per_row(gold, answers)
-        interval = bootstrap_mean(right, seed=self.seed, resamples=self.resamples)
+        interval = bootstrap_mean(right > 0, seed=self.seed, resamples=self.resamples)
         return Figure(float(right.mean()), len(gold), interval, self.majority(gold), MAJORITY)
 
     def majority(self, gold: np.ndarray) -> float:

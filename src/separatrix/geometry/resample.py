@@ -14,6 +14,7 @@ from separatrix.geometry.checks import check_count, check_matrix, check_same_row
 from separatrix.recipe.core import Plain
 
 _COVERED = (2.5, 97.5)  # percentiles of a 95 % interval
+_TAIL = 0.025
 _BLOCK_DRAWS = 4_000_000  # drawn rows held at a time
 
 Interval = tuple[float, float]
@@ -29,6 +30,20 @@ def percentile_interval(drawn: ArrayLike, figure: float) -> Interval:
     return min(float(low), figure), max(float(high), figure)
 
 
+def share_interval(drawn: ArrayLike, share: float, rows: int) -> Interval:
+    """95 % interval of the share of rows that are right, from its values in samples.
+
+    Where all rows are right, or none is, no sample has another share, and the interval would have no width: there its
+    end is the share at which so many rows would be alike with a chance of 2.5 % (Clopper and Pearson, 1934).
+
+    >>> share_interval([1.0, 1.0], 1.0, 54), share_interval([0.0, 0.0], 0.0, 3)
+    ((0.934, 1.0), (0.0, 0.7076))
+    """
+    low, high = percentile_interval(drawn, share)
+    alike = round(_TAIL ** (1 / rows), 4)
+    return (min(low, alike) if share == 1 else low), (max(high, round(1 - alike, 4)) if share == 0 else high)
+
+
 def draw_rows(rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Row numbers of bootstrap samples, (samples, rows), in blocks of bounded memory."""
     rng, step = np.random.default_rng(seed), max(1, _BLOCK_DRAWS // rows)
@@ -39,10 +54,11 @@ def draw_rows(rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64
 def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Interval:
     """95 % percentile interval of the mean of one number per row.
 
-    Right or wrong answers (0 and 1, or booleans) are drawn as one binomial number, which is the same and costs nothing.
+    Right or wrong answers (0 and 1, or booleans) are drawn as one binomial number, which is the same and costs nothing;
+    of booleans it is the interval of a share, `share_interval`.
 
-    >>> bootstrap_mean([1.0, 1.0, 1.0])
-    (1.0, 1.0)
+    >>> bootstrap_mean([1.0, 1.0, 1.0]), bootstrap_mean([True, True, True])
+    ((1.0, 1.0), (0.2924, 1.0))
     """
     numbers = check_values(np.asarray(values, dtype=np.float64), "values")
     check_count(resamples, "resamples")
@@ -51,7 +67,8 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = 1000) -
         means = np.random.default_rng(seed).binomial(rows, mean, size=resamples) / rows
     else:
         means = np.concatenate([numbers[drawn].mean(axis=1) for drawn in draw_rows(rows, resamples, seed)])
-    return percentile_interval(means, mean)
+    is_share = np.asarray(values).dtype == bool
+    return share_interval(means, mean, rows) if is_share else percentile_interval(means, mean)
 
 
 @dataclass(frozen=True, eq=False)

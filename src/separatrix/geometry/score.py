@@ -28,7 +28,7 @@ from separatrix.geometry.checks import (
     check_values,
 )
 from separatrix.geometry.reliability import check_distributions
-from separatrix.geometry.resample import Interval, draw_rows, percentile_interval
+from separatrix.geometry.resample import Interval, draw_rows, percentile_interval, share_interval
 from separatrix.recipe.core import Plain
 
 _BLOCK_CELLS = 4_000_000  # drawn counts held at a time
@@ -106,7 +106,8 @@ def classification(
 
     Macro-F1 is the mean over the classes that have gold rows or predictions, as scikit-learn's default; a division by
     zero counts as 0.0. Intervals are percentiles of a bootstrap over rows; they are stretched to the figure itself in
-    the rare case (macro-F1 of a few rows) that they would leave it outside.
+    the rare case (macro-F1 of a few rows) that they would leave it outside. Where all answers are right, or none is,
+    they are those of `share_interval`.
 
     Args:
         names: one name per class, in the order of the numbers.
@@ -146,8 +147,8 @@ def classification(
         macro_f1=macro_f1,
         majority=majority,
         majority_macro_f1=majority_macro_f1,
-        interval=percentile_interval(drawn[0], accuracy),
-        macro_f1_interval=percentile_interval(drawn[1], macro_f1),
+        interval=share_interval(drawn[0], accuracy, len(gold)),
+        macro_f1_interval=share_interval(drawn[1], macro_f1, len(gold)),
         per_class=tuple(ClassScore(*line) for line in lines),
         confusion=confusion,
         **({} if probabilities is None else _calibration(gold, predicted, probabilities, classes)),
