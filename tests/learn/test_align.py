@@ -185,7 +185,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
 
 
 def test_saved_encoder_answers_alike(trained, few_animals, tmp_path):
-    trained.model.save(tmp_path)
+    trained.model.write_files(tmp_path)
     texts = few_animals[1].text
     one, two = trained.model.answer(texts), load_model(tmp_path, device="cpu").answer(texts)
     assert np.array_equal(one.vectors, two.vectors)
@@ -197,7 +197,7 @@ def test_saved_encoder_answers_alike(trained, few_animals, tmp_path):
 def test_saved_encoder_is_read_by_transformers(trained, few_animals, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
-    trained.model.save(tmp_path)
+    trained.model.write_files(tmp_path)
     model = AutoModel.from_pretrained(tmp_path / ENCODER).eval()
     batch = AutoTokenizer.from_pretrained(tmp_path / ENCODER)(
         list(few_animals[1].text[:4]), padding=True, return_tensors="pt"
@@ -213,7 +213,7 @@ def test_saved_encoder_is_read_by_transformers(trained, few_animals, tmp_path):
 def test_saved_encoder_gives_the_same_vectors_in_sentence_transformers(pool, order, few_animals, tmp_path):
     library = pytest.importorskip("sentence_transformers")
     model = train_encoder(order(pool=pool, epochs=1, max_length=6)).model
-    model.save(tmp_path)
+    model.write_files(tmp_path)
     theirs = library.SentenceTransformer(str(tmp_path / ENCODER), device="cpu")
     ours = model.encode(few_animals[1].text)
     unit = ours / np.linalg.norm(ours, axis=1, keepdims=True)
@@ -225,7 +225,7 @@ def test_saved_encoder_gives_the_same_vectors_in_sentence_transformers(pool, ord
 
 
 def test_card_says_what_it_is_and_other_pooling_has_its_modules_too(order, trained, tmp_path):
-    trained.model.save(tmp_path / "mean")
+    trained.model.write_files(tmp_path / "mean")
     card = (tmp_path / "mean" / ENCODER / "README.md").read_text()
     assert "classes (3): bird, cat, dog" in card
     assert "objective: nca, temperature 0.07, pairs from bank (all)" in card
@@ -244,7 +244,7 @@ def test_every_epoch_says_how_the_vectors_lie(trained):
 
 
 def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
-    trained.model.save(tmp_path)
+    trained.model.write_files(tmp_path)
     with pytest.raises(ModelError, match="is not the one that was saved"):
         load_model(tmp_path, model=str(tiny("bert")), device="cpu")
     shard = next((tmp_path / INDEX).rglob("*.f*"))
@@ -266,7 +266,7 @@ def test_answers_are_the_votes_and_their_probabilities_are_fine(trained, few_ani
 
 def test_a_model_of_an_earlier_version_answers_as_it_did(trained, few_animals, tmp_path):
     """Before there was evidence, probabilities were smoothed votes over a temperature."""
-    trained.model.save(tmp_path)
+    trained.model.write_files(tmp_path)
     notes = read_json(tmp_path / "model.json")
     write_json(tmp_path / "model.json", {key: notes[key] for key in notes if key not in ("evidence", "calibration")})
     model, texts = load_model(tmp_path, device="cpu"), few_animals[1].text
@@ -277,7 +277,7 @@ def test_a_model_of_an_earlier_version_answers_as_it_did(trained, few_animals, t
 
 
 def test_evidence_that_the_index_cannot_give_is_damage(trained, tmp_path):
-    trained.model.save(tmp_path)
+    trained.model.write_files(tmp_path)
     notes = read_json(tmp_path / "model.json")
     write_json(tmp_path / "model.json", notes | {"evidence": notes["evidence"] | {"k": 5000}})
     with pytest.raises(StoreError, match="asks for more neighbors than its index has"):
@@ -320,7 +320,7 @@ def test_head_and_votes_decide_together_and_come_back_from_disk(order, few_anima
             votes = np.log(np.exp((far[0] - far[own]) / 0.1).sum() + np.exp((far[0] - far[-1]) / 0.1) / len(scores))
             sure = logits[row, label] - np.log(np.exp(logits[row]).sum())
             assert score == pytest.approx(sure + 2 * votes, abs=1e-4)
-    model.save(tmp_path / "both")
+    model.write_files(tmp_path / "both")
     again = load_model(tmp_path / "both", device="cpu")
     np.testing.assert_allclose(again.scores(vectors), model.scores(vectors), atol=1e-6)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, pipeline
 
+import separatrix as sx
 from prompt_kinds import STRONGER
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, ShapeError, StoreError
@@ -112,10 +113,12 @@ def test_the_folder_holds_the_prompt_and_no_transformer(begun, tmp_path):
 
 def test_back_to_a_run(begun, tmp_path):
     ours = begun()
-    PromptForSequenceClassification.from_run(ours).prompt_model().save(tmp_path)
-    back = load_model(tmp_path, kind="prompt", device="cpu")
+    folder = f"{tmp_path}/back"
+    PromptForSequenceClassification.from_run(ours).prompt_model().save(folder)
+    back = load_model(folder, kind="prompt", device="cpu")  # and warns of nothing
     np.testing.assert_array_equal(back.answer(TEXTS).scores, ours.answer(TEXTS).scores)
-    again = PromptForSequenceClassification.from_run(tmp_path, device="cpu")
+    assert sx.PromptClassifier.load(folder, device="cpu").predict(TEXTS).tolist() == ours.answer(TEXTS).labels.tolist()
+    again = PromptForSequenceClassification.from_run(folder, device="cpu")
     np.testing.assert_array_equal(logits(again, TEXTS), logits(PromptForSequenceClassification.from_run(ours), TEXTS))
 
 
@@ -126,6 +129,9 @@ def test_a_pipeline_reads_it(begun, tmp_path):
     assert [row["label"] for row in classify(TEXTS)] == ours.answer(TEXTS).labels.tolist()
     long = "the cat is here " * 100  # cut as a run cuts it
     assert classify([long], truncation=True)[0]["label"] == ours.answer([long]).labels[0]
+    model.save_pretrained(tmp_path)
+    by_folder = pipeline("text-classification", model=str(tmp_path), device="cpu")  # which gives a dtype on
+    assert by_folder(TEXTS) == classify(TEXTS)
 
 
 def test_the_loss_is_the_objectives(begun):
@@ -192,10 +198,14 @@ def test_hidden_text_moves_training_steps_alone(begun):
     np.testing.assert_array_equal(logits(model.eval(), TEXTS), still)
 
 
-def test_the_transformer_moves_with_its_prompt(begun):
-    model = PromptForSequenceClassification.from_run(begun()).to(torch.float64)
+def test_the_transformer_moves_with_its_prompt_and_that_of_the_run_stays(begun):
+    ours = begun()
+    answer = ours.answer(TEXTS).scores
+    model = PromptForSequenceClassification.from_run(ours).to(torch.float64)
     assert {tensor.dtype for tensor in model.source.backbone.model.parameters()} == {torch.float64}
     assert model.source.backbone.device == model.device
+    assert ours.backbone.dtype == torch.float32
+    np.testing.assert_array_equal(ours.answer(TEXTS).scores, answer)
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +220,12 @@ def load(folder, **options):
 
 
 def test_other_weights_below_are_refused(saved, tiny):
-    with pytest.raises(ModelError, match="belongs to other weights"):
+    with pytest.raises(ModelError, match=r"belongs to other weights.*trained on with base_model"):
         load(saved, base_model=tiny("opt"))
+    with pytest.raises(ModelError, match=r"was not found: got 'nowhere'; say where it is now with base_model"):
+        load(saved, base_model="nowhere")
+    with pytest.raises(ModelError, match=r"gpt2 holds no prompt: got a model of the kind gpt2; use from_run, or start"):
+        load(tiny("gpt2"))
     assert load(saved, base_model=tiny("gpt2")).config.num_labels == 3
 
 
@@ -276,6 +290,8 @@ def test_mistyped_options_are_refused(saved, begun):
     for options in ({"residual": 4}, {"init": "mixture"}):
         with pytest.raises(OptionError, match="the Trainer trains a prompt's vectors themselves"):
             PromptForSequenceClassification.start(["a", "b"], [0, 1], **options)
+    with pytest.raises(OptionError, match=r"dtype is that of the run: got torch\.float16, expected auto"):
+        load(saved, dtype=torch.float16)
     with pytest.raises(ModelError, match="not made from a config alone"):
         PromptForSequenceClassification(AutoConfig.from_pretrained(saved))
     with pytest.raises(ModelError, match="was found neither as a folder nor on the hub"):

@@ -41,7 +41,7 @@ def stop_at(count):
 
 def finish(job):
     trained = train_prompt(job)
-    trained.model.save(job.folder)
+    trained.model.write_files(job.folder)
     return trained
 
 

@@ -90,7 +90,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         check_is_fitted(self, "model_")
         with new_folder(folder, "model", self._written_recipe, overwrite=overwrite) as path:
-            self.model_.save(path)
+            self.model_.write_files(path)
             self._write(path)
 
     @property
@@ -329,5 +329,5 @@ def files_of(model: Any) -> dict[str, bytes]:
     """The files that a model writes, by their path."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model.save(folder)
+        model.write_files(folder)
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

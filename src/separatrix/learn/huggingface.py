@@ -46,6 +46,7 @@ from separatrix.texts import Texts
 HASH = "sha256"  # of the tensors, in the notes
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")  # how the hub is asked
+DTYPE = ("dtype", "torch_dtype")
 FROM_AUTO = ("_from_auto", "adapter_kwargs")  # what AutoModel hands over, and what is of no use here
 NO_TRAINER = "the Trainer cannot train this objective: it needs all training rows, or moves its tensors itself"
 
@@ -172,16 +173,25 @@ class PromptForSequenceClassification(PreTrainedModel):
             pretrained_model_name_or_path: the folder, or the name of a repository.
             config: labels of your own in place of those in the folder.
             base_model: another place of the transformer below.
-            options: revision, token, cache_dir and others of the hub.
+            options: revision, token, cache_dir and others of the hub; `dtype` "auto", which pipelines give: the number
+                format is that of the run.
 
         Raises:
             ModelError: no such model, or a transformer with other weights.
             StoreError: files that are damaged or written by a newer version.
         """
+        for name in DTYPE:
+            if (dtype := options.pop(name, None)) not in (None, "auto", "float32", torch.float32):
+                hint = "train with another dtype: it is the transformer's"
+                raise OptionError(f"{name} is that of the run", got=dtype, expected="auto", hint=hint)
         for name in set(options) - set(FROM_AUTO):
             choose(name, ("config", "base_model", "device", "trust_remote_code", *HUB), "option of from_pretrained")
         folder = _folder(pretrained_model_name_or_path, {name: options[name] for name in HUB if name in options})
         path = folder / CONFIG
+        if (kind := read_json(path, {}).get("model_type")) != cls.config_class.model_type:
+            raise ModelError(
+                f"{folder} holds no prompt", got=f"a model of the kind {kind}", hint="use from_run, or start"
+            )
         notes = read_json(path, {"prompt": {"format": int, "kind": str}})["prompt"]
         check_format(notes["format"], FORMAT, path)
         check_notes(path, notes, SCHEMA)
@@ -191,7 +201,9 @@ class PromptForSequenceClassification(PreTrainedModel):
         if written is not None and tensors.is_file() and written != hash_file(tensors):
             raise damaged(tensors, "it was altered")
         base = None if base_model is None else str(base_model)
-        model = read_prompt(SavedModel(folder, notes, base, device, trust_remote_code, file=CONFIG))
+        model = read_prompt(
+            SavedModel(folder, notes, base, device, trust_remote_code, file=CONFIG, option="base_model")
+        )
         own = PromptConfig.of(notes)
         if config is not None and config.id2label is not None and len(config.id2label) == own.num_labels:
             own.id2label, own.label2id = config.id2label, config.label2id
@@ -321,11 +333,14 @@ class PromptForSequenceClassification(PreTrainedModel):
         return self.objective.loss(z, LossBatch(labels)).total
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        """Move the frozen transformer along, which is no submodule."""
+        """Move the frozen transformer along, which is no submodule; that of the run it came from stays as it is."""
         super()._apply(fn, recurse)
         backbone = self.source.backbone
-        backbone.model._apply(fn)
-        self.source = replace(self.source, backbone=replace(backbone, device=self.prompt["tokens"].device))
+        before = next(backbone.model.parameters())
+        after = fn(before.detach())
+        if (after.dtype, after.device) != (before.dtype, before.device):
+            model = copy.deepcopy(backbone.model)._apply(fn)
+            self.source = replace(self.source, backbone=replace(backbone, model=model, device=after.device))
         return self
 
 

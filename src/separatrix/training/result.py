@@ -132,7 +132,7 @@ class TrainingResult(Result):
 
     def write_files(self, folder: Path) -> None:
         """Write the files of a run but figures, trajectory, pictures and report."""
-        self.model.save(folder)
+        self.model.write_files(folder)
         write_json(folder / RECIPE, self.recipe)
         write_lines(folder / METRICS, self.metrics)
         for part, frame in self.predictions.items():

@@ -41,7 +41,7 @@ def test_loaded_prompt_says_the_same(train, few, numbers, tmp_path, kind):
     family, options = KINDS[kind]
     parts = few if kind != "numbers" else (numbers[0].take(range(40)), numbers[1])
     model = train(parts, family, epochs=1, **options).model
-    model.save(tmp_path)
+    model.write_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [NOTES, TENSORS]
     loaded = load_prompt(tmp_path, device="cpu")
     ours, theirs = model.answer(NEW), loaded.answer(NEW)
@@ -70,7 +70,7 @@ def test_distances_are_those_to_the_centroids(train, few):
 def saved(train, few, tmp_path_factory):
     """A saved prompt; tests copy the folder before they touch it."""
     folder = tmp_path_factory.mktemp("saved")
-    train(few, epochs=1).model.save(folder)
+    train(few, epochs=1).model.write_files(folder)
     return folder
 
 
@@ -174,7 +174,7 @@ def test_a_calibration_is_saved_and_one_of_other_classes_refused(tiny, few, tmp_
     probe = fit_probe(x, classes.encode(few[0].label), len(classes))
     vector = ScoreCalibration("vector", 1.5, tuple(np.linspace(0.5, 1.5, len(classes))), (0.1,) * len(classes))
     model = ProbeModel(backbone, probe, classes, vector, pool="layer_mean")
-    model.save(tmp_path)
+    model.write_files(tmp_path)
     loaded = load_probe(tmp_path, device="cpu")
     assert loaded.calibration == vector
     np.testing.assert_array_equal(loaded.answer(few[1].text).probabilities, model.answer(few[1].text).probabilities)
@@ -194,7 +194,7 @@ def test_loaded_probe_says_the_same(tiny, few, tmp_path, task):
     classes = Classes.of(few[0].label) if task == "classes" else None
     probe = fit_ridge(x, x[:, 0]) if classes is None else fit_probe(x, classes.encode(few[0].label), len(classes))
     model = ProbeModel(backbone, probe, classes, calibration=ScoreCalibration(temperature=1.7))
-    model.save(tmp_path)
+    model.write_files(tmp_path)
     loaded = load_probe(tmp_path, device="cpu")
     ours, theirs = model.answer(NEW), loaded.answer(NEW)
     np.testing.assert_array_equal(ours.scores, theirs.scores)
@@ -212,5 +212,5 @@ def test_loaded_probe_says_the_same(tiny, few, tmp_path, task):
 
 def test_the_recipe_survives_the_notes(train, few, tmp_path):
     model = train(few, loss="token", words=("good", "bad", "red"), epochs=1).model
-    model.save(tmp_path)
+    model.write_files(tmp_path)
     assert recipes.canonical(load_prompt(tmp_path, device="cpu").recipe) == recipes.canonical(model.recipe)

@@ -164,7 +164,7 @@ class AlignModel(PrintedModel):
         own = np.arange(len(texts)) + int(self.index.ids.max(initial=-1)) + 1 if ids is None else np.asarray(ids)
         return replace(self, index=self.index.add(self.encode(texts), numbers, own))
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the folder, file by file, each whole; model.json last."""
         card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.classes.names, len(self.index))
         write_points(folder / INDEX, self.index.points(self.classes), dtype="float32", overwrite=True)

@@ -257,7 +257,7 @@ class FrozenModel(PrintedModel):
         recipe = self.recipe
         return neighbors(vectors, self.arrays["vectors"], recipe.k if k is None else k, metric=recipe.metric)
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the two files, each whole; the transformer is not copied."""
         notes = self.base_notes(
             KIND,

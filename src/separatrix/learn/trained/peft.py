@@ -111,7 +111,7 @@ class PeftModel(PrintedModel):
         labels, chance = self.classes.decode(scores.argmax(axis=1)), self.calibration.probabilities(scores)
         return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread)
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the two files, each whole."""
         notes = self.base_notes("peft", prompt_position="prefix", recipe=recipes.to_dict(self.recipe))
         tensors = {"tokens": self.prefixed.prompt} | self.objective.deciding()

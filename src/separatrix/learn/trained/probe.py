@@ -38,6 +38,11 @@ class ProbeModel(PrintedModel):
     shared_texts: Path | None = None  # folder of vectors, as long as there are trainings that share it
     pairs: bool = False
 
+    @property
+    def recipe(self) -> ModelRecipe:
+        """How texts are read; a probe has no options of its own."""
+        return self.backbone.recipe
+
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         layers = layer_count(self.backbone.model.config)
@@ -54,7 +59,7 @@ class ProbeModel(PrintedModel):
         labels, chance = self.decided(scores), self.calibration.probabilities(scores)
         return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the two files, each whole."""
         tensors = {name: np.asarray(getattr(self.probe, name)) for name in ARRAYS}
         notes = self.base_notes(

@@ -197,7 +197,7 @@ class PromptModel(PrintedModel):
             recipe=recipes.to_dict(self.recipe), scaling=asdict(self.scaling),
         )  # fmt: skip
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the two files, each whole."""
         self.write(folder, self.notes(), {name: one.detach().cpu().numpy() for name, one in self.tensors().items()})
 

@@ -17,6 +17,7 @@ from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
 from separatrix.recipe import ModelRecipe
+from separatrix.store.artifacts import new_folder
 from separatrix.store.contents import open_artifact
 from separatrix.store.files import (
     Schema,
@@ -108,7 +109,7 @@ class Predictor(Protocol):
         """Labels, probabilities and distances of texts."""
         ...
 
-    def save(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write the model into a folder."""
         ...
 
@@ -134,6 +135,26 @@ class PrintedModel(Printed):
         @property
         def backbone(self) -> Backbone:
             """The transformer."""
+
+        @property
+        def recipe(self) -> Any:
+            """What it was trained with."""
+
+        def write_files(self, folder: Path) -> None:
+            """Write its files into a folder."""
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model as a folder that `load` and `separatrix predict` read; a frozen transformer is not copied.
+
+        Args:
+            folder: a new or empty folder.
+            overwrite: replace a saved model.
+
+        Raises:
+            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved model).
+        """
+        with new_folder(folder, "model", self.recipe, overwrite=overwrite) as path:
+            self.write_files(path)
 
     @property
     def temperature(self) -> float:
@@ -221,6 +242,7 @@ class SavedModel:
     trust_remote_code: bool = False
     verify: bool = True
     file: str = NOTES  # that the notes stand in
+    option: str = "--model"  # that names another place of the transformer
 
     @property
     def classes(self) -> Classes | None:
@@ -271,13 +293,13 @@ class SavedModel:
             if os.path.exists(system_path(here.model)):
                 raise
             what = "the transformer that this model was trained on was not found"
-            raise ModelError(what, got=repr(here.model), hint="say where it is now with --model") from error
+            raise ModelError(what, got=repr(here.model), hint=f"say where it is now with {self.option}") from error
         if backbone.source.weights != base["weights"]:
             raise ModelError(
                 f"the model in {self.folder} belongs to other weights",
                 got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
                 expected=f"{base['name']} with {base['weights'][:12]}",
-                hint="give the model that it was trained on with --model, or train again",
+                hint=f"give the model that it was trained on with {self.option}, or train again",
             )
         return backbone
 
