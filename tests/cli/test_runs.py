@@ -110,6 +110,15 @@ def test_a_run_of_an_early_version_goes_on(
     assert cli("train", table, *quick, "--out", run, "--resume").code == 0
 
 
+def test_predict_says_how_many_of_the_answers_it_shows(cli: Cli, tmp_path: Path, finished: Path) -> None:
+    data = tmp_path / "new.csv"
+    for count, said in ((5, "rows  5\n"), (8, "rows  8, the first 5 shown\n")):
+        data.write_text("text\n" + "".join(f"new text {number}\n" for number in range(count)))
+        ran = cli("predict", finished, data, "--out", tmp_path / f"{count}.csv")
+        assert said in ran.out
+        assert ran.out.count("new text") == 5
+
+
 def test_a_prompt_is_explained_on_labelled_rows(cli: Cli, tmp_path: Path, table: Path, finished: Path) -> None:
     answers = tmp_path / "answers.csv"
     words = ["predict", finished, table, "--text", "text", "--explain", "--out", answers]

@@ -202,7 +202,8 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     parts: list[Listing | Lines] = [_answers(frame)]
     if explanation is not None:
         values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
-    lines = [("rows", len(frame)), *answered_figures(frame).items(), ("out", options.out)]
+    left = f", the first {HEAD} shown" if len(frame) > HEAD else ""
+    lines = [("rows", f"{len(frame)}{left}"), *answered_figures(frame).items(), ("out", options.out)]
     return Printout(values, [*parts, lines], warnings)
 
 
