@@ -117,3 +117,25 @@ def test_the_verdict_counts_samples_of_rows_and_leaves_out_what_learnt_nothing()
     assert over_runs([told(0.3), told(-0.3)])["holds"] == "cannot be told"
     assert over_runs([told(0.3, holds="nothing to miss")])["runs"] == 0
     assert judged(0.015, 0.01, 0.03) == "cannot be told"
+
+
+def test_the_verdict_names_the_interval_that_it_rests_on():
+    """Regression: a table of corrected p-values near 1 stood beside a "yes" that rests on another comparison."""
+    sentence = over_runs([told(0.05, holds="yes", interval=(0.017, 0.083))])["sentence"]
+    assert sentence == (
+        "PCA misses what is there: yes; over 1 run its plane loses 0.050 more than the best other view, judged by the "
+        "95 % interval of this difference over rows of the one run: 0.017 to 0.083"
+    )
+    assert "over 2 samples of rows: " in over_runs([told(0.1, "a"), told(0.2, "b")])["sentence"]
+
+
+def test_a_verdict_without_a_map_by_pca_is_not_that_nothing_was_learnt(runs, tmp_path):
+    """Regression: with `--method tsne` alone it said that no run beats the majority, whatever the runs had learnt."""
+    study = sx.report(runs[0], study="outputs", method="tsne", out=tmp_path / "page.html")
+    without = "PCA misses what is there: cannot be told; there is no map by PCA"
+    assert study.verdict["sentence"] == without
+    no_map = {"missed": None, "holds": "cannot be told", "sample": "rows"}
+    nothing = "cannot be told; no run beats the majority by 0.1: there is nothing to miss"
+    assert over_runs([told(0.3, holds="nothing to miss")])["sentence"].endswith(nothing)
+    assert over_runs([no_map])["sentence"] == without
+    assert over_runs([no_map, told(0.3, holds="yes", interval=(0.2, 0.4))])["runs"] == 1

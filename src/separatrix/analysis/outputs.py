@@ -48,6 +48,7 @@ NOTICED = 0.02  # accuracy below which nobody would call a difference missing wh
 NOTHING_WIDE = 1e-9  # of an interval
 ViewReadings = Mapping[str, Mapping[str, ReaderAnswers]]  # view -> reader -> what it makes of it
 YES, NO, OPEN, NOTHING = "yes", "no", "cannot be told", "nothing to miss"
+NO_MAP = "there is no map by PCA"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,8 @@ HOW = (
     "below 0 the view shows more than the run decides by.",
     "Views see no label. Labels of validation rows vote, train the probe and name the clusters, and choose how many "
     "neighbors vote and whether columns are standardised; test rows are only scored.",
+    "A p-value compares one reader with the run itself, corrected (Holm) over all readers and views of the run; "
+    "whether PCA misses something compares two views with each other, so one can be sure where the other is not.",
 )
 
 
@@ -224,7 +227,7 @@ def _figures(run: RunOutputs, readings: ViewReadings, prepared: str, seed: int) 
 def _missed(figures: Mapping[str, Any], readings: ViewReadings, seed: int) -> dict[str, Any]:
     """What PCA's plane loses more than the view that shows most, each read in the way that validation chose."""
     if PCA not in readings:
-        return {"missed": None, "answer": f"{OPEN}: there is no map by PCA", "holds": OPEN}
+        return {"missed": None, "answer": f"{OPEN}: {NO_MAP}", "holds": OPEN}
     best = {view: max((one for one in ways.values() if one.chosen is not None), key=lambda one: one.chosen or 0.0)
             for view, ways in readings.items()}  # fmt: skip
     other = max((view for view in best if view != PCA), key=lambda view: best[view].chosen or 0.0)
@@ -271,9 +274,11 @@ def over_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Where all are such, the interval is one over runs: it says how prompts differ, not how other rows would.
     """
-    kept = [run for run in runs if run["missed"] is not None and run["holds"] != NOTHING]
+    mapped = [run for run in runs if run["missed"] is not None]
+    kept = [run for run in mapped if run["holds"] != NOTHING]
     if not kept:
-        return {"holds": OPEN, "runs": 0, "sentence": "no run beats the majority by 0.1: there is nothing to miss"}
+        why = f"no run beats the majority by {LEARNT}: there is nothing to miss" if mapped else NO_MAP
+        return {"holds": OPEN, "runs": 0, "sentence": f"PCA misses what is there: {OPEN}; {why}"}
     samples: dict[str, list[float]] = {}
     for run in kept:
         samples.setdefault(run["sample"], []).append(run["missed"]["difference"])
@@ -285,10 +290,10 @@ def over_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     unit = (
         "rows of the one run" if len(kept) == 1 else "runs on the same rows" if one else f"{gap.runs} samples of rows"
     )
-    interval = "" if low is None else f" (95 % over {unit}: {low:.3f} to {high:.3f})"
     sentence = (
         f"PCA misses what is there: {holds}; over {len(kept)} run{'s' * (len(kept) > 1)} its plane loses "
-        f"{gap.mean:.3f}{interval} more than the best other view"
+        f"{gap.mean:.3f} more than the best other view, judged by the 95 % interval of this difference over {unit}: "
+        f"{low:.3f} to {high:.3f}"
     )
     return {"holds": holds, "runs": len(kept), "samples": len(samples), "missed": gap.mean, "low": low, "high": high,
             "sentence": sentence}  # fmt: skip
