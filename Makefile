@@ -54,7 +54,7 @@ check-models: install
 # With the flags behind the README's figures. DATA: a folder with sst2, imdb, trec and squad_v2.
 bench: install
 	$(BIN)/python benchmarks/prompt_vs_peft.py --extrapolate
-	$(BIN)/python benchmarks/memory_disk_cache.py
+	$(BIN)/python benchmarks/memory_disk_cache.py --threads 1
 	$(BIN)/python benchmarks/large_files.py
 	$(BIN)/python benchmarks/all_pairs.py
 	$(BIN)/python benchmarks/all_pairs.py --memory
@@ -62,7 +62,7 @@ bench: install
 	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/heads_memory.py
 ifdef DATA
-	$(BIN)/python benchmarks/extract_vs_sentence_transformers.py --data $(DATA)
+	$(BIN)/python benchmarks/extract_vs_sentence_transformers.py --data $(DATA) --rows 1000
 	$(BIN)/python benchmarks/extract_workers.py --data $(DATA) --kills 20 --workers 8
 	$(BIN)/python benchmarks/align_vs_sentence_transformers.py --data $(DATA)
 	$(BIN)/python benchmarks/heads_vs_plain.py --data $(DATA)/squad_v2 --windows 300

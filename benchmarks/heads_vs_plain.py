@@ -1,6 +1,6 @@
 """The speed of head features against the plain way, and against a vision network on every map.
 
-    python benchmarks/heads_vs_plain.py [--data FOLDER] [--windows 12] [--json]
+    python benchmarks/heads_vs_plain.py [--data FOLDER/squad_v2] [--windows 12] [--json]
 
 The plain way is what a notebook does: transformers with `output_attentions`, one window at a time, then the same
 fifteen descriptors and the same grid computed map by map in NumPy. Ours is the library's extraction of the same

@@ -10,6 +10,7 @@ import csv
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,16 +221,33 @@ def wrong_labels(file: str = "runs.jsonl") -> str:
 
 def front_door() -> str:
     """What the race of the methods reached, beside the best of them alone and logistic regression, on equal seeds."""
-    from studies.auto.run import LOGISTIC, beside_the_best
+    from studies.auto.run import LOGISTIC
 
-    lines = (ROOT / "studies" / "auto" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     by_size: dict[str, list[str]] = {}
-    for place, seeds, means in beside_the_best([*map(json.loads, lines)], "10min"):
+    for (name, count, _), seeds, means in _races():
         best = max((row for row in means if row not in ("auto", LOGISTIC)), key=lambda row: means[row])
-        rows = "all rows" if place[1] is None else f"{place[1]} rows of each class"
-        figures = f"{place[0]} {means['auto']:.3f} ({best} {means[best]:.3f}; {means[LOGISTIC]:.3f})"
+        rows = "all rows" if count is None else f"{count} rows of each class"
+        figures = f"{name} {means['auto']:.3f} ({best} {means[best]:.3f}; {means[LOGISTIC]:.3f})"
         by_size.setdefault(f"{rows}, {seeds} seed{'s' * (seeds > 1)}", []).append(figures)
     return "; ".join(f"{size}: {', '.join(figures)}" for size, figures in by_size.items())
+
+
+def front_door_command() -> str:
+    """The runs of these figures: a command for each number of rows and of seeds."""
+    by_size: dict[str, list[str]] = {}
+    for (name, count, _), seeds, _ in _races():
+        size = f"--seeds {seeds}" if count is None else f"--per-class {count} --seeds {seeds}"
+        by_size.setdefault(size, []).append(name)
+    script = "python studies/auto/run.py --data FOLDER"
+    return " && ".join(f"{script} --sets {' '.join(sets)} {size}" for size, sets in by_size.items())
+
+
+def _races() -> Iterator[tuple[tuple[str, int | None, str], int, dict[str, float]]]:
+    """Place, number of seeds and mean accuracies of each race of ten minutes."""
+    from studies.auto.run import beside_the_best
+
+    lines = (ROOT / "studies" / "auto" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+    return beside_the_best([*map(json.loads, lines)], "10min")
 
 
 def lying_metric() -> str:
@@ -254,53 +272,56 @@ def head_features() -> str:
     )
 
 
-# claim, its figures, where they stand, command
-CLAIMS = (
+# claim, its figures, where they stand, the command of these figures
+CLAIMS: tuple[tuple[str, Callable[[], str], str, str | Callable[[], str]], ...] = (
     ("`train`, methods raced for ten minutes: test accuracy (best method alone; logistic regression of vectors)",
-     front_door, "studies/auto/RESULTS.md",
-     "python studies/auto/run.py --data FOLDER --sets questions trec6 sst2 sst5 --per-class 8 64"),
+     front_door, "studies/auto/RESULTS.md", front_door_command),
     ("a training step against PEFT prompt tuning, GPT-2 small size", prompt_steps,
      "benchmarks/results/prompt_vs_peft.json", "python benchmarks/prompt_vs_peft.py --extrapolate"),
     ("memory of a training over a text cache on disk", disk_cache,
-     "benchmarks/results/memory_disk_cache.json", "python benchmarks/memory_disk_cache.py"),
+     "benchmarks/results/memory_disk_cache.json", "python benchmarks/memory_disk_cache.py --threads 1"),
     (f"test accuracy with {ENCODER} frozen", prompt_quality,
-     "studies/prompt_quality/RESULTS.md", "python studies/prompt_quality/run.py --data FOLDER"),
+     "studies/prompt_quality/RESULTS.md",
+     "python studies/prompt_quality/run.py --data FOLDER --methods suffix peft probe"),
     ("test accuracy on sst2 of a prompt behind SmolLM2-135M (4 bit, frozen), no label words", language_model,
-     "studies/language_model/RESULTS.md", "python studies/language_model/run.py --study quality"),
+     "studies/language_model/RESULTS.md", "python studies/language_model/run.py --float32 SWEEP"),
     ("5 % wrong labels, planted: average precision of `suspects`, and how many rows it flags", wrong_labels,
      "studies/suspects/RESULTS.md", "python studies/suspects/run.py --data FOLDER"),
     ("the same where rows have several labels, and 5 % of them a wrong one", partial(wrong_labels, "label_sets.jsonl"),
      "studies/suspects/LABEL_SETS.md", "python studies/suspects/label_sets.py --data FOLDER"),
     ("which objectives and centroid rules work: the 19 experiments of a published notebook repeated", centroids,
-     "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model FOLDER"),
+     "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model PATH"),
     ("a published metric printed 0.4908 for every run: the share of a class, whatever was learnt", lying_metric,
-     "studies/prompt_lengths/RESULTS.md", "python studies/prompt_lengths/run.py --table"),
+     "studies/prompt_lengths/RESULTS.md", "python studies/prompt_lengths/run.py --regression SWEEP"),
     ("does PCA miss what t-SNE, UMAP and the prompt itself see?", outputs,
-     "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --table"),
+     "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --data FOLDER --lm PATH && "
+     "python studies/prompt_outputs/run.py --data FOLDER --smollm2 --sets sst2 --sst2-train 1000"),
     ("which cheap score foretells how well a frozen layer suits a task", frozen,
-     "studies/frozen_encoders/RESULTS.md", "python studies/frozen_encoders/run.py --data FOLDER"),
+     "studies/frozen_encoders/RESULTS.md", "python studies/frozen_encoders/run.py --data FOLDER --model PATH"),
     ("several models' vectors side by side: do they beat the best of them", side_by_side,
      "studies/frozen_encoders/CONCAT.md", "python studies/frozen_encoders/concat.py --data FOLDER --model PATH"),
     ("extraction against sentence-transformers", extraction,
      "benchmarks/results/extract_vs_sentence_transformers.json",
-     "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER"),
+     "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER --rows 1000"),
     ("all pairs of a batch against a loop over pairs, the same value", all_pairs,
-     "benchmarks/results/all_pairs.json", "python benchmarks/all_pairs.py"),
+     "benchmarks/results/all_pairs.json", "python benchmarks/all_pairs.py && python benchmarks/all_pairs.py --memory"),
     ("alignment against sentence-transformers' trainer on trec", align_epoch,
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
     ("alignment with k-NN against plain fine-tuning: test accuracy", aligned, "studies/alignment/RESULTS.md",
-     "python studies/alignment/run.py --data FOLDER --sets trec50 trec6_bf16 --rows finetune nca nca_perturbed"),
-    ("trec's six kinds, few rows of each (`--per-class 8`, then 16): test accuracy, CPU seconds", few_rows,
-     "studies/alignment/RESULTS.md",
-     "python studies/alignment/run.py --data FOLDER --sets trec6 --per-class 8 --rows finetune nca setfit --seeds 10"),
+     "python studies/alignment/run.py --data FOLDER --sets trec50 --rows finetune nca nca_perturbed && "
+     "python studies/alignment/run.py --data FOLDER --sets trec6_bf16 --rows finetune nca"),
+    ("trec's six kinds, few rows of each: test accuracy, CPU seconds", few_rows, "studies/alignment/RESULTS.md",
+     " && ".join("python studies/alignment/run.py --data FOLDER --sets trec6 --rows finetune nca setfit --seeds 10 "
+                 f"--per-class {count}" for count in (8, 16))),
     ("publishers that go with a class, planted: `--invariance pairs --sampler cells`", planted,
-     "studies/alignment/PLANTED.md", "python studies/alignment/planted.py"),
+     "studies/alignment/PLANTED.md", "python studies/alignment/planted.py --rows nca nca_cells_pairs nca_without"),
     ("bias of real articles: macro-F1 on unseen publishers (accuracy of a probe for seen ones)", publishers,
      "studies/alignment/GROUPS.md", "python studies/alignment/groups.py --data FOLDER --seeds 1 --rows finetune nca "
      "nca_cells_pairs nca_ridge nca_reversal"),
     ("reading every attention head of a corpus", head_features,
-     "benchmarks/results/heads_vs_plain.json", "python benchmarks/heads_vs_plain.py --data FOLDER --windows 300"),
+     "benchmarks/results/heads_vs_plain.json",
+     "python benchmarks/heads_vs_plain.py --data FOLDER/squad_v2 --windows 300"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
 )  # fmt: skip
 
@@ -314,7 +335,7 @@ def claims(page: str) -> str:
     up, chosen = PAGES[page]
     lines = ["| claim | figures | command |", "|---|---|---|"]
     lines += [
-        f"| {claim} | [{figures()}]({up}{path}) | `{command}` |"
+        f"| {claim} | [{figures()}]({up}{path}) | `{command() if callable(command) else command}` |"
         for claim, figures, path, command in CLAIMS
         if figures in chosen
     ]

@@ -130,6 +130,27 @@ def test_every_claim_is_two_clicks_from_its_table_and_shows_its_command():
         assert any(Path(script).name in text for text in told), row["claim"]
 
 
+def test_make_bench_and_contributing_run_the_benchmarks_of_the_claims_as_they_are_typed_there():
+    """Regression: one took a set where the claim had the folder of all sets, one had other rows than its figures."""
+    from studies import claims
+
+    typed = re.compile(r"^(?:\t\$\(BIN\)/)?(python benchmarks/.*?)(?: +#.*)?$", re.M)
+    bench = typed.findall((ROOT / "Makefile").read_text("utf-8").replace("$(DATA)", "FOLDER"))
+    assert typed.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8")) == bench
+    commands = [one for *_, line in claims.CLAIMS if isinstance(line, str) for one in line.split(" && ")]
+    assert {one for one in commands if one.startswith("python benchmarks/")} <= {*bench}
+    assert all(one.count(" FOLDER") <= 1 for one in commands)  # the word means one thing
+
+
+def test_the_race_is_typed_with_the_seeds_that_its_figures_have():
+    from studies import claims
+
+    command, figures = claims.front_door_command(), claims.front_door()
+    sizes = re.findall(r"(\d+) rows of each class, (\d+) seeds?", figures)
+    assert len(sizes) == command.count("python ")
+    assert all(f"--per-class {rows} --seeds {seeds}" in command for rows, seeds in sizes)
+
+
 def test_every_page_stands_in_the_navigation_of_the_site():
     """A page that is written and not named in `zensical.toml` would be found by search alone."""
     places = re.findall(r'"([\w./-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8"))
