@@ -4,7 +4,9 @@ Nothing is trained here; `test_study` trains.
 """
 
 import json
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import separatrix as sx
@@ -189,3 +191,41 @@ def test_a_sweep_of_which_every_run_failed_ends_as_a_mistake(small, tmp_path, un
     assert (code, "no run could be trained: got 2 failed" in err, "2 failed" in out) == (2, True, True)
     untrained.broken = (1,)
     assert cli(*words, "--retry")[0] == 0
+
+
+def relabelled(path):
+    """The same file with two of its classes exchanged."""
+    text = path.read_text()
+    path.write_text(text.replace(",cat", ",CAT").replace(",dog", ",cat").replace(",CAT", ",dog"))
+
+
+def test_texts_are_read_anew_by_every_call(small, tmp_path, untrained):
+    """Regression: a file written anew, or a frame changed in place, was trained on as an earlier call had read it."""
+    path = tmp_path / "own.csv"
+    path.write_bytes(Path(small()["data"]).read_bytes())
+    frame = pd.read_csv(path)
+    grids = [small(data=str(path), seeds=[0]), small(data={"path": frame}, seeds=[0])]
+    for out, grid in zip("ab", grids, strict=True):
+        sx.sweep(grid, out=tmp_path / out)
+    relabelled(path)
+    frame["label"] = frame["label"].replace({"cat": "dog", "dog": "cat"})
+    for out, grid in zip("ab", grids, strict=True):
+        with pytest.raises(StoreError, match=r"is the study of another grid: got digest \w+ instead of"):
+            sx.sweep(grid, out=tmp_path / out)
+
+
+def test_texts_that_change_while_a_sweep_runs_fail_the_runs_that_would_read_them(small, tmp_path, untrained):
+    """Regression: they were trained on under the hash of the old ones, and one mean was taken over both."""
+    path = tmp_path / "own.csv"
+    path.write_bytes(Path(small()["data"]).read_bytes())
+    grid = small(data=str(path), seeds=[0, 1, 2, 3, 4, 5], grid={"tokens": [1]})
+
+    def change(stage, *_):
+        if stage == "done: tokens=1, seed 0":
+            relabelled(path)
+
+    result = sx.sweep(grid, out=tmp_path / "s", progress=change)
+    assert result.done + result.failed == 6
+    assert result.failed >= 2  # seeds that are not held any more
+    assert "the texts have changed since the sweep began: got digest" in result.failures[0]
+    assert result.failures[0].endswith("; start the command again")

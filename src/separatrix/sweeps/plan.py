@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix import recipe as recipes
-from separatrix.errors import ModelError, SeparatrixError, public_name
+from separatrix.errors import DataError, ModelError, SeparatrixError, public_name
 from separatrix.models.config import check_entry, read_config
 from separatrix.models.source import Source, resolve
 from separatrix.progress import Progress
@@ -17,7 +17,7 @@ from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
 from separatrix.training.command import typed_command
-from separatrix.training.folder import describe_texts, describe_training
+from separatrix.training.folder import describe_texts, describe_training, difference
 from separatrix.training.label_sets import for_labels
 from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
@@ -25,6 +25,27 @@ from separatrix.training.verb import read_splits
 
 LAYERS = ("depth", "layer")  # options that count the layers of a model
 KEPT = 4  # data sets, each with its rows drawn by one seed, that are held at a time
+
+
+@dataclass
+class TextReader:
+    """Reads the texts of runs, and holds those of the last few.
+
+    One serves one sweep: until the next one begins, a file may be written anew and a frame changed.
+    """
+
+    held: dict[str, tuple[Splits, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def read(self, source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> tuple[Splits, Mapping[str, Any]]:
+        """The texts of a run, and what `describe_texts` says of them."""
+        name = str(source) if isinstance(source, str | Path) else f"object {id(source)}"
+        key = recipes.canonical([name, dict(reading), recipe.loop.seed, predicts_numbers(recipe)])
+        if key not in self.held:
+            while len(self.held) >= KEPT:
+                del self.held[next(iter(self.held))]
+            splits = read_splits(source, recipe, reading)
+            self.held[key] = splits, describe_texts(splits)
+        return self.held[key]
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,7 @@ class Run:
         label: the first setting that asks for it, for messages.
         method, recipe: what is trained; the recipe holds the seed.
         source, reading: the texts, as `read_splits` takes them.
+        texts: what the texts of the id were, as `describe_texts` gives it.
         compare: whether baselines on frozen vectors are fitted too.
     """
 
@@ -46,6 +68,7 @@ class Run:
     recipe: Recipe
     source: Any
     reading: Mapping[str, Any]
+    texts: Mapping[str, Any]
     compare: bool = False
 
     @property
@@ -60,12 +83,24 @@ class Run:
                 text = text.replace(str(path), public_name(str(path)))
         return text
 
-    def request(self, folder: Path, progress: Progress, texts: Path | None = None) -> TrainingRequest:
-        """The training in its folder; `texts` is where the text caches are that it shares with others.
+    def request(
+        self, folder: Path, progress: Progress, texts: Path | None = None, reader: TextReader | None = None
+    ) -> TrainingRequest:
+        """The training in its folder, whose command trains this run alone.
 
-        Its command trains this run alone.
+        Args:
+            folder: of the run.
+            progress: is called with (stage, done, total, note).
+            texts: where the text caches are that it shares with others.
+            reader: holds texts that were read before; without it they are read here.
+
+        Raises:
+            DataError: the texts are no longer those that the id is made of.
         """
-        splits = read(self.source, self.recipe, self.reading)
+        splits, current = (reader or TextReader()).read(self.source, self.recipe, self.reading)
+        if current != self.texts:
+            what, hint = "the texts have changed since the sweep began", "start the command again"
+            raise DataError(what, got=difference(self.texts, current), hint=hint)
         command = typed_command(self.source, self.method, self.recipe, self.reading, folder)
         return TrainingRequest(
             splits,
@@ -123,20 +158,6 @@ def check_layers(source: Source, recipe: Recipe) -> None:
         check_entry(read_config(source, recipe.backbone), entry_of(recipe))
 
 
-_SPLITS = dict[str, Splits]()
-
-
-def read(source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
-    """The texts of a run; those of the last few runs are held."""
-    name = str(source) if isinstance(source, str | Path) else f"object {id(source)}"
-    key = recipes.canonical([name, dict(reading), recipe.loop.seed, predicts_numbers(recipe)])
-    if key not in _SPLITS:
-        while len(_SPLITS) >= KEPT:
-            del _SPLITS[next(iter(_SPLITS))]
-        _SPLITS[key] = read_splits(source, recipe, reading)
-    return _SPLITS[key]
-
-
 @dataclass
 class Planner:
     """Reads texts and finds models, each once; what is wrong with them goes to the mistakes."""
@@ -144,6 +165,7 @@ class Planner:
     grid: Grid
     mistakes: Mistakes
     begun: Mapping[str, str] = field(default_factory=dict)  # key -> id of runs that the study has already
+    reader: TextReader = field(default_factory=TextReader)
     texts: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str | None] = field(default_factory=dict)
 
@@ -171,8 +193,8 @@ class Planner:
                 key = run_key(identity)
                 key = self.begun.get(key, key)
                 compare = setting.method == "probe"  # which is the baseline of all others
-                one = Run(key, setting.label, setting.method, recipe, setting.data.source, setting.reading, compare)
-                runs.setdefault(key, one)
+                texts = (setting.data.source, setting.reading, identity["data"])
+                runs.setdefault(key, Run(key, setting.label, setting.method, recipe, *texts, compare))
                 identities[key], of_seed[seed] = identity, key
         self.mistakes.check()
         return SweepPlan([SweepLine(*line) for line in zip(settings, ids, sets, strict=True)], runs, identities)
@@ -182,7 +204,7 @@ class Planner:
         recipe = recipes.replace(setting.recipe, seed=self.grid.seeds[0])  # whose texts are read anyway
         if self._texts(setting, recipe) is None:
             return False
-        splits = read(setting.data.source, recipe, setting.reading)
+        splits, _ = self.reader.read(setting.data.source, recipe, setting.reading)
         try:
             for_labels(TrainingRequest(splits, recipe, setting.method))
         except SeparatrixError as error:
@@ -224,7 +246,7 @@ class Planner:
         if key not in self.texts:
             self.texts[key] = None
             try:
-                self.texts[key] = describe_texts(read(data.source, recipe, reading))
+                _, self.texts[key] = self.reader.read(data.source, recipe, reading)
             except SeparatrixError as error:
                 table = "data" if len(self.grid.data) == 1 else f"data.{data.name}"
                 self.mistakes.add(table, "", error)

@@ -178,7 +178,7 @@ class SweepJob:
         if self.recipe.retry:
             for run in plan.runs:
                 self.study.forget_failure(run)
-        begun = work(plan, self.study, self.executor, self.limits, self.progress)
+        begun = work(plan, self.study, self.executor, self.limits, self.progress, self.planner.reader)
         if self.limits.runs is not None:
             self.limits = replace(self.limits, runs=self.limits.runs - begun)
 

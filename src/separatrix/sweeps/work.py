@@ -13,7 +13,7 @@ from separatrix.errors import LockedError, SeparatrixError
 from separatrix.plugins import load_plugins, loaded
 from separatrix.progress import Progress, silent
 from separatrix.scale import executors
-from separatrix.sweeps.plan import Run, SweepPlan
+from separatrix.sweeps.plan import Run, SweepPlan, TextReader
 from separatrix.sweeps.study import CACHE, STATES, Study, counted
 from separatrix.training.verb import carry_out
 
@@ -34,10 +34,10 @@ class Limits:
         return self.until is not None and time.time() >= self.until
 
 
-def do_run(run: Run, study: Study, progress: Progress = silent) -> str:
+def do_run(run: Run, study: Study, progress: Progress = silent, reader: TextReader | None = None) -> str:
     """Train a run, or go on with it; gives its state. What it fails with stays beside it, and others go on."""
     try:
-        request = run.request(study.run_folder(run.id), progress, study.folder / CACHE)
+        request = run.request(study.run_folder(run.id), progress, study.folder / CACHE, reader)
         carry_out(request, resume=True, pictures=False)
     except LockedError:
         return "running"
@@ -93,11 +93,15 @@ class SweepProgress:
         self.progress("sweep", self.ended, len(self.sweep.runs), "")
 
 
-def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress: Progress) -> int:
+def work(
+    sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress: Progress, reader: TextReader | None = None
+) -> int:
     """Do the runs of a plan that nobody has done, until none is open or the limits are reached; gives how many.
 
-    What another process does meanwhile is passed over, and looked at again at the end: it may have been killed.
+    What another process does meanwhile is passed over, and looked at again at the end: it may have been killed. Runs
+    that are done here share the texts of the reader; workers read for themselves.
     """
+    reader = reader or TextReader()
     report = SweepProgress(sweep, study, progress)
     report.begin()
     all_begun = 0
@@ -108,7 +112,7 @@ def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress
         if not runs or limits.passed:
             return all_begun
         begun = 0
-        for run, state in _states(runs, study, executor, limits, report):
+        for run, state in _states(runs, study, executor, limits, report, reader):
             report.end(run, state)
             begun += state not in ("waiting", "running")
         all_begun += begun
@@ -117,7 +121,7 @@ def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress
 
 
 def _states(
-    runs: Sequence[Run], study: Study, executor: str, limits: Limits, report: SweepProgress
+    runs: Sequence[Run], study: Study, executor: str, limits: Limits, report: SweepProgress, reader: TextReader
 ) -> Iterator[tuple[Run, str]]:
     if executor != HERE:
         tasks = [(run, str(study.folder.resolve()), limits.until, loaded()) for run in runs]
@@ -129,7 +133,7 @@ def _states(
         if limits.passed:
             return
         if study.state(run.id) in OPEN:  # else another process was faster
-            yield run, do_run(run, study, report.inside(run))
+            yield run, do_run(run, study, report.inside(run), reader)
 
 
 def wait_for_others(sweep: SweepPlan, study: Study) -> None:
