@@ -12,8 +12,9 @@ import pytest
 import separatrix as sx
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError, StoreError
+from separatrix.store.artifacts import resume_artifact
 from separatrix.store.lock import locked
-from separatrix.sweeps.study import Study
+from separatrix.sweeps.study import RETRY, Study
 from separatrix.sweeps.verb import SweepJob
 from separatrix.training.folder import describe_training
 
@@ -229,3 +230,85 @@ def test_texts_that_change_while_a_sweep_runs_fail_the_runs_that_would_read_them
     assert result.failed >= 2  # seeds that are not held any more
     assert "the texts have changed since the sweep began: got digest" in result.failures[0]
     assert result.failures[0].endswith("; start the command again")
+
+
+def cut(path):
+    """Leave half of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("name", ["result.json", "recipe.json"])
+def test_a_damaged_run_is_a_failure_of_its_own_and_retry_trains_it_anew(small, tmp_path, untrained, name):
+    """Regression: it stopped the whole study, with the advice to write it again with --overwrite."""
+    out, grid = tmp_path / "s", small(grid={"tokens": [1, 2, 3]})
+    whole = sx.sweep(grid, out=out)
+    run = next(run["run"] for run in whole.by_seed if run["tokens"] == "2" and run["seed"] == 1)
+    cut(out / "runs" / run / name)
+    result = sx.sweep(grid, out=out)
+    assert result.states == {"done": 5, "failed": 1}
+    (failure,) = result.failures
+    assert failure.startswith(f"tokens=2, seed 1: runs/{run}/{name} is truncated: got ")
+    assert failure.endswith("; train it again with --retry")
+    assert [line["runs"] for line in result.lines] == [2, 1, 2]
+    assert [result.lines[0], result.lines[2]] == [whole.lines[0], whole.lines[2]]
+    assert len(untrained) == 6
+    assert sx.sweep(grid, out=out, retry=True).lines == whole.lines
+    assert untrained[6:] == [(2, 0.03, 1)]
+
+
+def test_a_run_that_failed_is_trained_anew_and_never_what_no_command_wrote(small, tmp_path, untrained):
+    out, grid = tmp_path / "s", small(grid={"tokens": [1]}, seeds=[0])
+    untrained.stopped = (1,)
+    with pytest.raises(KeyboardInterrupt):
+        sx.sweep(grid, out=out)
+    untrained.stopped, untrained.broken = (), (1,)
+    assert sx.sweep(grid, out=out).failed == 1
+    (folder,) = (out / "runs").glob("[!.]*")
+    (folder / "photo.png").write_text("mine")
+    with pytest.raises(StoreError, match=r"is not cleared away: it holds photo.png, which no command wrote"):
+        sx.sweep(grid, out=out, retry=True)
+    (folder / "photo.png").unlink()
+    (folder / "metrics.jsonl").write_text('{"epoch": 1, "lo')
+    untrained.broken = ()
+    assert sx.sweep(grid, out=out, retry=True).states == {"done": 1}
+    assert not (folder / "metrics.jsonl").exists()
+
+
+def test_damaged_notes_of_a_study_stop_nothing(small, tmp_path, untrained):
+    """Regression: a cut grid.json or note of a failure stopped every later command."""
+    out, grid = tmp_path / "s", small(seeds=[0])
+    untrained.broken = (2,)
+    sx.sweep(grid, out=out)
+    before = (out / "grid.json").read_bytes()
+    (note,) = (out / "failed").iterdir()
+    for path in (out / "grid.json", note):
+        cut(path)
+    result = sx.sweep(grid, out=out)
+    assert result.states == {"done": 1, "failed": 1}
+    assert result.failures == [f"tokens=2, seed 0: failed/{note.name}, which says why, is damaged; {RETRY}"]
+    assert (out / "grid.json").read_bytes() == before
+    (done,) = (out / "runs").glob("*/recipe.json")
+    done.write_text(json.dumps(json.loads(done.read_text()) | {"method": ["a list"]}))
+    assert sx.sweep(grid, out=out).failures[0].startswith(f"tokens=1, seed 0: runs/{done.parent.name}/recipe.json is ")
+
+
+def test_a_run_on_other_texts_than_its_name_says_is_not_counted(small, tmp_path, untrained):
+    out, grid = tmp_path / "s", small(grid={"tokens": [1]}, seeds=[0])
+    sx.sweep(grid, out=out)
+    (recipe,) = (out / "runs").glob("*/recipe.json")
+    own = json.loads(recipe.read_text())
+    own["data"]["train"]["digest"] = "0123456789abcdef"
+    recipe.write_text(json.dumps(own))
+    (recipe.parent / "manifest.json").unlink()
+    write_manifest(recipe.parent)
+    result = sx.sweep(grid, out=out)
+    assert result.failures[0].startswith(f"tokens=1, seed 0: runs/{recipe.parent.name} was trained on other texts: got")
+    assert sx.sweep(grid, out=out, retry=True).states == {"done": 1}
+
+
+def write_manifest(folder):
+    """Of a run whose files were altered on purpose."""
+    with resume_artifact(folder, "run", resume=True):
+        for path in folder.iterdir():
+            path.touch()

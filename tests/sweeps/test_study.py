@@ -1,6 +1,7 @@
 """A study on disk: done once, stopped and gone on with, by several at once."""
 
 import json
+import shutil
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_the_same_again_trains_nothing_and_another_grid_is_refused(study, small,
         sx.sweep(same, out=study.folder, reference="tokens=7")
     with pytest.raises(StoreError, match="is not empty and not replaced"):
         sx.sweep(same, out=study.folder / "runs")
+
+
+def test_damaged_weights_of_a_run_leave_the_other_rows(study, small, tmp_path):
+    """Regression: the table was refused as a whole, since its costs count the numbers in them."""
+    shutil.copytree(study.folder, tmp_path / "s")
+    run = next(run["run"] for run in study.by_seed if run["label"] == "tokens=2")
+    weights = tmp_path / "s" / "runs" / run / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    same = small(baselines=["majority", "probe", "knn"], reference="tokens=1")
+    result = sx.sweep(same, out=tmp_path / "s")
+    assert result.states == {"done": 5, "failed": 1}
+    assert result.failures[0].startswith(f"tokens=2, seed 0: runs/{run}/model.safetensors is damaged (")
+    assert result.failures[0].endswith("; train it again with --retry")
+    assert result.costs[0] == study.costs[0]
 
 
 def test_a_study_is_replaced_only_if_nothing_else_is_in_it(small, tmp_path):

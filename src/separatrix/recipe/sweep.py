@@ -15,7 +15,7 @@ class SweepRecipe:
     only: tuple[str, ...] | None = option(
         None, "rows that are trained now, by name or as tokens=1; the others wait", affects_result=False
     )
-    retry: bool = option(False, "train runs again that failed", affects_result=False)
+    retry: bool = option(False, "train runs anew that failed or are damaged", affects_result=False)
     extend: bool = option(False, "take a grid that has other runs than those the study was begun with")
     budget: str | None = option(None, "begin no run after this time: 30min, 2h, 90s", affects_result=False)
     max_runs: int | None = option(None, "runs that this command does at most", low=1, affects_result=False)

@@ -9,6 +9,8 @@ table.md, table.csv, runs.csv, costs.csv, *.png, result.json, manifest.json
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,11 +23,14 @@ from separatrix.errors import LockedError, StoreError
 from separatrix.recipe import canonical
 from separatrix.recipe.core import plain
 from separatrix.store.artifacts import resume_artifact
-from separatrix.store.files import Schema, read_json, write_json
-from separatrix.store.folder import RECIPE
-from separatrix.store.lock import is_held
+from separatrix.store.contents import open_artifact
+from separatrix.store.files import Schema, read_json, reading, tensor_sizes, write_json
+from separatrix.store.folder import RECIPE, RESULT
+from separatrix.store.lock import is_held, locked
 from separatrix.store.manifest import MANIFEST
-from separatrix.sweeps.plan import SweepPlan, run_key
+from separatrix.store.replaceable import unknown_files
+from separatrix.store.result import read_run_files
+from separatrix.sweeps.plan import Run, SweepPlan, run_key
 from separatrix.training.folder import difference
 from separatrix.training.methods import METHODS
 
@@ -36,7 +41,25 @@ GRID_SCHEMA: Schema = {
     "runs": {"*": dict},
 }
 FAILURE: Schema = {"label": str, "seed": int, "why": str}
+RETRY = "train it again with --retry"
+UNTRAINED = (
+    "recipe",
+    "trajectory",
+    "index",
+    "cache",
+    "refit",
+    "predictions",
+)  # folders of a run that hold no trained tensors
 PATIENCE = 60.0  # seconds that another process may take to write the grid or the table
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """What the table takes from a run that is done: `result.json`, its trained numbers and their bytes."""
+
+    result: Mapping[str, Any]
+    parameters: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -72,8 +95,7 @@ class Study:
         """
         with self.written(overwrite=overwrite, inputs=plan.inputs) as folder:
             current = _as_json(plan)
-            if _is_begun(folder):
-                earlier = read_json(folder / GRID, GRID_SCHEMA)
+            if (earlier := self._grid()) is not None:
                 if canonical(earlier) == canonical(current):
                     return
                 if not extend and (changes := _changes(earlier, current)):
@@ -88,19 +110,32 @@ class Study:
         """
         ids = dict[str, str]()
         for run, identity in self._identities():
-            if identity.get("method") not in METHODS:
+            if identity.get("method") not in [*METHODS]:
                 continue  # of a plug-in that is not loaded
-            key = run_key(identity)
-            if key not in ids or _is_finished(self.run_folder(run)):
-                ids[key] = run
+            with suppress(StoreError), reading(self.run_folder(run) / RECIPE):
+                key = run_key(identity)
+                if key not in ids or _is_finished(self.run_folder(run)):
+                    ids[key] = run
         return ids
 
     def _identities(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        if (path := self.folder / GRID).is_file():
-            yield from read_json(path, GRID_SCHEMA)["runs"].items()
+        """Those of the grid and those of the runs themselves, which are believed where the two are of other texts."""
+        own = dict[str, Mapping[str, Any]]()
         for path in sorted((self.folder / RUNS).glob(f"*/{RECIPE}")):
-            with suppress(StoreError):  # that of a damaged run is said when it is trained
-                yield path.parent.name, read_json(path, dict)
+            with suppress(StoreError):  # that of a damaged run is said when it is trained, or stands in the table
+                own[path.parent.name] = read_json(path, dict)
+        for run, identity in (self._grid() or {"runs": {}})["runs"].items():
+            if own.get(run, identity).get("data") == identity.get("data"):
+                yield run, identity
+        yield from own.items()
+
+    def _grid(self) -> Mapping[str, Any] | None:
+        """The grid that the study was begun with; None where there is none, or no whole one: it is written anew."""
+        try:
+            grid: Mapping[str, Any] = read_json(self.folder / GRID, GRID_SCHEMA)
+        except StoreError:
+            return None
+        return grid
 
     def run_folder(self, run: str) -> Path:
         """The folder of a run."""
@@ -121,18 +156,62 @@ class Study:
         """The state of each run of a plan, in its order."""
         return {run: self.state(run) for run in plan.runs}
 
-    def fail(self, run: str, label: str, seed: int, why: str) -> None:
+    def fail(self, run: Run, why: str) -> None:
         """Keep why a run failed."""
-        write_json(self._failure(run), {"label": label, "seed": seed, "why": " ".join(why.split())})
+        write_json(self._failure(run.id), {"label": run.label, "seed": run.seed, "why": why})
 
-    def failure(self, run: str) -> Mapping[str, Any] | None:
+    def failure(self, run: str) -> str | None:
         """Why a run failed; None if it did not."""
         path = self._failure(run)
-        return read_json(path, FAILURE) if path.is_file() else None
+        try:
+            return str(read_json(path, FAILURE)["why"]) if path.is_file() else None
+        except StoreError:
+            return f"{FAILED}/{path.name}, which says why, is damaged; {RETRY}"
 
-    def forget_failure(self, run: str) -> None:
-        """Let a run be tried again."""
-        self._failure(run).unlink(missing_ok=True)
+    def figures(self, run: Run) -> RunFigures:
+        """What a run that is done has for the table.
+
+        Raises:
+            StoreError: files of it are damaged, or it was trained on other texts than those that its id is made of.
+        """
+        folder = self.run_folder(run.id)
+        open_artifact(folder, "run", only=(RESULT, RECIPE))
+        recipe, result = read_run_files(folder)
+        if (own := recipe.get("data", run.texts)) != run.texts:
+            got = difference(run.texts, own)
+            raise StoreError(f"{folder} was trained on other texts", got=got, hint=RETRY)
+        return RunFigures(result, *trained_size(folder))
+
+    def sentence(self, run: Run, error: Exception | str) -> str:
+        """A message about a run as tables keep it: without paths, and with what mends this run and no other."""
+        text = run.without_paths(str(error).replace(str(self.run_folder(run.id)), f"{RUNS}/{run.id}"))
+        return re.sub(r"; [^;]*--overwrite[^;]*$", f"; {RETRY}", " ".join(text.split()))
+
+    def renew(self, run: Run) -> None:
+        """Clear away a run that failed or was damaged, so that it is trained anew; any other stays as it is.
+
+        Raises:
+            StoreError: a file is in its folder that no command wrote.
+        """
+        folder = self.run_folder(run.id)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(LockedError), locked(folder):
+            if folder.is_dir() and self._is_lost(run):
+                if unknown := unknown_files(folder, "run"):
+                    what = f"{folder} is not cleared away: it holds {unknown[0]}, which no command wrote"
+                    raise StoreError(what, hint="move that file elsewhere")
+                shutil.rmtree(folder)
+            self._failure(run.id).unlink(missing_ok=True)
+
+    def _is_lost(self, run: Run) -> bool:
+        """Whether a run failed, or is done and damaged."""
+        if not _is_finished(self.run_folder(run.id)):
+            return self._failure(run.id).is_file()
+        try:
+            self.figures(run)
+        except StoreError:
+            return True
+        return False
 
     def _failure(self, run: str) -> Path:
         return self.folder / FAILED / f"{run}.json"
@@ -146,6 +225,13 @@ def counted(states: Mapping[str, str]) -> str:
     """
     counts = Counter(states.values())
     return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+
+
+def trained_size(folder: Path) -> tuple[int, int]:
+    """Trained numbers of a run, and their bytes."""
+    files = [path for path in folder.rglob("*.safetensors") if path.relative_to(folder).parts[0] not in UNTRAINED]
+    sizes = [tensor_sizes(path) for path in files if path.name != "checkpoint.safetensors"]
+    return sum(count for count, _ in sizes), sum(size for _, size in sizes)
 
 
 def _is_begun(folder: Path) -> bool:

@@ -7,34 +7,21 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from separatrix.errors import OptionError
+from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.resample import MeanInterval, holm, mean_interval, paired_difference, paired_p_value
-from separatrix.store.contents import open_artifact
-from separatrix.store.files import tensor_sizes
-from separatrix.store.folder import RESULT
-from separatrix.store.result import RUN_RESULT, read_result
-from separatrix.sweeps.plan import SweepLine
+from separatrix.sweeps.plan import Run, SweepLine
 from separatrix.sweeps.settings import ROW, beside, written, written_all
-from separatrix.sweeps.study import Study
+from separatrix.sweeps.study import RunFigures, Study
 from separatrix.training.request import predicts_numbers
 
 VALIDATION, TEST = "validation", "test"
 NEIGHBORS = "k-NN"  # as runs name the baseline
 LOWER = ("rmse",)  # figures of which less is better
 MAJORITY = {"accuracy": "majority", "macro_f1": "majority_macro_f1", "rmse": "baseline_rmse"}  # of always one answer
-UNTRAINED = (
-    "recipe",
-    "trajectory",
-    "index",
-    "cache",
-    "refit",
-    "predictions",
-)  # folders of a run that hold no trained tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +32,15 @@ class LineFigures:
         line: setting and runs.
         results: seed -> `result.json`, of the runs that are done.
         metric: accuracy; where numbers are predicted rmse, where rows have several labels macro_f1.
+        sizes: trained numbers and their bytes of each of these runs.
+        damage: run -> why it is left out, of those that are done and damaged.
     """
 
     line: SweepLine
     results: Mapping[int, Mapping[str, Any]]
     metric: str
-    folders: Mapping[int, Path] = field(default_factory=dict)
+    sizes: Sequence[tuple[int, int]] = ()
+    damage: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def coordinates(self) -> Mapping[str, Any]:
@@ -104,8 +94,7 @@ class LineFigures:
         """Mean seconds of a run by the wall and of the processor, trained numbers and their bytes."""
         if self.line.setting.baseline in ("majority", "knn") or not self.results:
             return {}
-        sizes = [trained_size(folder) for folder in self.folders.values()]
-        parameters, size = np.array(sizes).max(axis=0).tolist()
+        parameters, size = np.array(self.sizes).max(axis=0).tolist()
         means = {name: self._mean(name) for name in ("seconds", "cpu_seconds")}
         known = {name: mean for name, mean in means.items() if mean is not None}
         return {**known, "parameters": parameters, "bytes": size}
@@ -116,19 +105,22 @@ class LineFigures:
         return round(float(np.mean(values)), 2) if len(values) == len(self.results) else None
 
 
-def read_lines(lines: Sequence[SweepLine], study: Study) -> list[LineFigures]:
-    """The figures of all runs that are done."""
-    results = dict[str, Mapping[str, Any]]()
+def read_lines(lines: Sequence[SweepLine], runs: Mapping[str, Run], study: Study) -> list[LineFigures]:
+    """The figures of all runs that are done; of those of them that are damaged, why they have none."""
+    read, damage = dict[str, RunFigures](), dict[str, str]()
     for run in {run for line in lines for run in line.runs.values()}:
         if study.state(run) == "done":
-            open_artifact(study.run_folder(run), "run", only=(RESULT,))
-            results[run] = read_result(study.run_folder(run), RUN_RESULT)
+            try:
+                read[run] = study.figures(runs[run])
+            except StoreError as error:
+                damage[run] = study.sentence(runs[run], error)
     figures = []
     for line in lines:
-        done = {seed: run for seed, run in line.runs.items() if run in results}
-        figures_of = {seed: results[run] for seed, run in done.items()}
-        folders = {seed: study.run_folder(run) for seed, run in done.items()}
-        figures.append(LineFigures(line, figures_of, metric_of(line), folders))
+        done = {seed: read[run] for seed, run in line.runs.items() if run in read}
+        results = {seed: one.result for seed, one in done.items()}
+        sizes = [(one.parameters, one.bytes) for one in done.values()]
+        own = {run: damage[run] for run in line.runs.values() if run in damage}
+        figures.append(LineFigures(line, results, metric_of(line), sizes, own))
     return figures
 
 
@@ -137,13 +129,6 @@ def metric_of(line: SweepLine) -> str:
     if predicts_numbers(line.setting.recipe):
         return "rmse"
     return "macro_f1" if line.sets else "accuracy"
-
-
-def trained_size(folder: Path) -> tuple[int, int]:
-    """Trained numbers of a run, and their bytes."""
-    files = [path for path in folder.rglob("*.safetensors") if path.relative_to(folder).parts[0] not in UNTRAINED]
-    sizes = [tensor_sizes(path) for path in files if path.name != "checkpoint.safetensors"]
-    return sum(count for count, _ in sizes), sum(size for _, size in sizes)
 
 
 def ranked(figures: Sequence[LineFigures]) -> list[LineFigures]:

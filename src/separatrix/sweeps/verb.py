@@ -176,8 +176,8 @@ class SweepJob:
 
     def _work(self, plan: SweepPlan) -> None:
         if self.recipe.retry:
-            for run in plan.runs:
-                self.study.forget_failure(run)
+            for run in plan.runs.values():
+                self.study.renew(run)
         begun = work(plan, self.study, self.executor, self.limits, self.progress, self.planner.reader)
         if self.limits.runs is not None:
             self.limits = replace(self.limits, runs=self.limits.runs - begun)
@@ -185,7 +185,8 @@ class SweepJob:
     def _settings_of(self, plan: SweepPlan, number: int) -> list[Setting]:
         """The settings of the next round: those that a search asks for, or the best of each group that is done."""
         open_runs = {run for run, state in self.study.states(plan).items() if state not in ("done", "failed")}
-        figures = [one for one in read_figures(plan.lines, self.study) if one.line.setting.baseline is None]
+        figures = read_figures(plan.lines, plan.runs, self.study)
+        figures = [one for one in figures if one.line.setting.baseline is None]
         if self.guided is not None:
             return self.guided.next(figures, open_runs)
         return self._survivors(figures, open_runs, number)
@@ -205,9 +206,14 @@ class SweepJob:
         return self.grid.tune or list(dict.fromkeys(name for one in figures for name in one.coordinates))
 
     def _result(self, lines: Sequence[SweepLine], plan: SweepPlan, states: Mapping[str, str]) -> SweepResult:
-        figures = read_figures(lines, self.study)
+        figures = read_figures(lines, plan.runs, self.study)
+        damage = {run: why for one in figures for run, why in one.damage.items()}
+        states = {**states, **dict.fromkeys(damage, "failed")}
         counts = Counter(states.values())
-        failures = [self.study.failure(run) for run in plan.runs if states[run] == "failed"]
+        failed = [run for run in plan.runs.values() if states[run.id] == "failed"]
+        failures = [
+            f"{run.label}, seed {run.seed}: {damage.get(run.id) or self.study.failure(run.id)}" for run in failed
+        ]
         reference = self.reference if any(one.results for one in figures) else None
         table = table_rows(figures, self.grid.tune, reference)
         return SweepResult(
@@ -218,7 +224,7 @@ class SweepJob:
             states={state: counts[state] for state in STATES if counts[state]},
             best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
             cache=cache_saving(self.study.folder / CACHE),
-            failures=[f"{one['label']}, seed {one['seed']}: {one['why']}" for one in failures if one is not None],
+            failures=failures,
             warnings=list(suspicious(figures)),
             notes=[*_notes(figures, lines), *(self.guided.notes() if self.guided else [])],
             recipe=recipes.to_dict(self.recipe),

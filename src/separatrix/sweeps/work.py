@@ -42,9 +42,9 @@ def do_run(run: Run, study: Study, progress: Progress = silent, reader: TextRead
     except LockedError:
         return "running"
     except SeparatrixError as error:
-        study.fail(run.id, run.label, run.seed, run.without_paths(str(error)))
+        study.fail(run, study.sentence(run, error))
     except Exception as error:  # a library's own: one run of many
-        study.fail(run.id, run.label, run.seed, run.without_paths(f"{type(error).__name__}: {error}"))
+        study.fail(run, study.sentence(run, f"{type(error).__name__}: {error}"))
     return study.state(run.id)
 
 
@@ -87,9 +87,8 @@ class SweepProgress:
     def end(self, run: Run, state: str) -> None:
         """A run has ended."""
         self.ended += state in ("done", "failed")
-        failure = self.study.failure(run.id)
-        why = f": {failure['why']}" if failure is not None else ""
-        self.progress(f"{state}: {run.label}, seed {run.seed}{why}", 0, 0, "")
+        why = self.study.failure(run.id)
+        self.progress(f"{state}: {run.label}, seed {run.seed}{'' if why is None else f': {why}'}", 0, 0, "")
         self.progress("sweep", self.ended, len(self.sweep.runs), "")
 
 
