@@ -94,6 +94,22 @@ def test_a_single_mistake_is_one_sentence(grid, message):
         labels(grid)
 
 
+@pytest.mark.parametrize("name", ["validation", "test", "by", "label", "group", "label_separator", "drop_unlabelled"])
+def test_rows_on_other_held_out_rows_or_labels_are_refused_wherever_they_stand(name):
+    """Regression: in [[rows]] they were taken, and paired; `label` as an axis compared two tasks."""
+    message = rf"{name}: rows of the table that are judged on other rows or labels cannot.*under \[data\], or give each"
+    for grid in (
+        {"grid": {name: ["a", "b"]}},
+        {"rows": [{"name": "a", name: "a"}, {"name": "b"}]},
+        {"baselines": {"finetune": {name: "a"}}},
+    ):
+        with pytest.raises(OptionError, match=message):
+            labels({"data": "x", **grid})
+    with pytest.raises(OptionError, match=r"rare: rows of the table .* cannot be compared; put it under \[train\]"):
+        labels({"data": "x", "grid": {"rare": ["drop", "merge"]}})
+    assert labels({"data": "x", "grid": {"text": ["question", "both"], "per_class": [4, 8]}})
+
+
 def test_no_toml_is_one_sentence(tmp_path):
     with pytest.raises(OptionError, match=r"nowhere\.toml does not exist"):
         read_grid(tmp_path / "nowhere.toml")

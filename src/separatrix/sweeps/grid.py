@@ -24,6 +24,7 @@ from separatrix.training.methods import METHODS
 KEYS = ("data", "train", "grid", "rows", "seeds", "reference", "tune", "baselines", "search", "skip_absent")
 BASELINES = ("majority", "probe", "knn", "finetune", "peft")
 OF_RUNS = {"per_class", "rare"}  # options of reading that stand beside those of trainings
+JUDGED = READING - {"text", "weight", "per_class"}  # those that say which rows are held out, and what their labels are
 TRAINED = ("finetune", "peft")  # baselines with options of their own
 OWN = ("method", "data")  # options of a row that are no option of a recipe
 NAME = "name"
@@ -248,6 +249,11 @@ class _GridReader:
         if name == PERMISSION:
             self.mistakes.add(table, name, "a file cannot allow that code runs; train such a model by itself")
             return False
+        if name in JUDGED and table != "train":
+            where = "[train]" if name in OF_RUNS else "[data], or give each its own [data.NAME]"
+            what = "rows of the table that are judged on other rows or labels cannot be compared"
+            self.mistakes.add(table, name, f"{what}; put it under {where}")
+            return False
         if not self._chosen(table, name, name, sorted(known_options()), "option"):
             return False
         right = True
@@ -275,10 +281,6 @@ class _GridReader:
             elif not isinstance(values, list | tuple | range) or not len(values):
                 hint = f"write {name} = [{shown(values)}], or put it under [train]"
                 self.mistakes.add("grid", name, f"an axis is a list of values: got {shown(values)}; {hint}")
-            elif name in ("validation", "test"):
-                self.mistakes.add(
-                    "grid", name, "rows on different held-out rows cannot be compared; put it under [data]"
-                )
             elif self._is_option("grid", name, values):
                 axes[name] = tuple(values)
                 if len({repr(value) for value in values}) < len(values):
