@@ -99,6 +99,18 @@ def test_halving_goes_on_with_the_best_on_validation(small, tmp_path, untrained)
     assert result.best[0].endswith("on test; one seed")
 
 
+@pytest.mark.parametrize("tune", [None, ["data", "tokens"]])
+def test_halving_ranks_rows_of_one_data_set_alone(small, tmp_path, untrained, tune):
+    """Regression: accuracies of two data sets were ranked together, and one of them left the study."""
+    path = small()["data"]
+    data = {"one": {"path": path}, "two": {"path": path, "test": 0.3}}
+    axes = {"data": ["one", "two"], "tokens": [1, 2, 3]}
+    grid = small(data=data, seeds=[0, 1, 2], grid=axes, tune=tune, search={"halving": "seeds"})
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert [line["label"] for line in result.lines if line["runs"] == 3] == ["data=one, tokens=3", "data=two, tokens=3"]
+    assert [line.partition(":")[0] for line in result.best] == ["data=one, tokens=3", "data=two, tokens=3"]
+
+
 def test_a_rate_is_chosen_with_one_seed_and_trained_with_all(small, tmp_path, untrained):
     """A group goes on when it is done itself; a rate that was dropped is not chosen, however good its one seed."""
     axes = {"tokens": [1, 2], "lr": [0.01, 0.03, 0.1]}

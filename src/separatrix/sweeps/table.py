@@ -149,11 +149,12 @@ def best(figures: Sequence[LineFigures]) -> LineFigures | None:
 
 
 def groups(figures: Sequence[LineFigures], tuned: Collection[str]) -> list[list[LineFigures]]:
-    """Lines that differ in the tuned axes alone, and in how far rounds have brought them."""
+    """Lines of one data set that differ in the tuned axes alone, and in how far rounds have brought them."""
     kept = dict[tuple[Any, ...], list[LineFigures]]()
     for one in figures:
         free = {*tuned, *one.line.setting.stage}
-        key = tuple((name, value) for name, value in one.coordinates.items() if name not in free)
+        values = ((name, value) for name, value in one.coordinates.items() if name not in free)
+        key = (one.line.setting.data.name, *values)
         kept.setdefault(key, []).append(one)
     return [*kept.values()]
 
