@@ -85,8 +85,9 @@ def test_a_guided_sweep_is_stopped_and_goes_on_to_the_same_table(small, tmp_path
     trained = len(untrained)
     assert sx.sweep(grid, out=tmp_path / "whole").done == 34
     assert len(untrained) == trained
-    with pytest.raises(StoreError, match="is the study of another grid"):
-        sx.sweep(grid | {"search": TPE | {"seed": 2}}, out=tmp_path / "whole")
+    for key, value in {"seed": 2, "samples": 17}.items():
+        with pytest.raises(StoreError, match=f"is the study of another grid: got {key} {value} instead of"):
+            sx.sweep(grid | {"search": TPE | {key: value}}, out=tmp_path / "whole")
 
 
 def test_each_row_is_a_search_of_its_own_and_failures_are_told(small, tmp_path, untrained):

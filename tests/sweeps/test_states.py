@@ -99,6 +99,49 @@ def test_halving_goes_on_with_the_best_on_validation(small, tmp_path, untrained)
     assert result.best[0].endswith("on test; one seed")
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seeds": [0, 7, 8]}, r"got seeds \[0, 7, 8\] instead of \[0, 1, 2\]; type --extend"),
+        ({"search": {"halving": "seeds", "factor": 2}}, "got factor 2 instead of 3; type --extend"),
+    ],
+)
+def test_a_grid_that_changed_beyond_its_first_round_is_refused(small, tmp_path, untrained, change, sentence):
+    """Regression: other seeds were taken without a word, where the first round had the first of them alone."""
+    out, grid = tmp_path / "s", small(seeds=[0, 1, 2], search={"halving": "seeds"})
+    sx.sweep(grid, out=out)
+    with pytest.raises(StoreError, match=sentence):
+        sx.sweep(grid | change, out=out)
+    assert sx.sweep(grid | change, out=out, extend=True).lines
+    earlier = json.loads((out / "grid.json").read_text())
+    del earlier["search"]
+    (out / "grid.json").write_text(json.dumps(earlier))
+    assert sx.sweep(grid, out=out).lines  # as an earlier version wrote it: it is not known
+
+
+def test_an_option_that_grows_by_rounds_is_compared_with_all_of_them(small, tmp_path, untrained):
+    out, grid = tmp_path / "s", small(seeds=[0], search={"halving": "epochs"})
+    train = grid["train"]
+    sx.sweep(grid | {"train": train | {"epochs": 3}}, out=out)
+    with pytest.raises(StoreError, match=r"got rounds \[1, 3, 9\] instead of \[1, 3\]; type --extend"):
+        sx.sweep(grid | {"train": train | {"epochs": 9}}, out=out)
+
+
+def test_a_slower_process_does_not_overwrite_the_table_of_a_finished_study(small, tmp_path, untrained, monkeypatch):
+    """Regression: figures were read before the folder was held, and written after another process had written more."""
+    out, grid, written, calls = tmp_path / "s", small(seeds=[0]), Study.written, []
+
+    def late(study, **options):
+        calls.append(study)
+        if len(calls) == 2:  # the table is about to be written
+            assert sx.sweep(grid, out=out).done == 2
+        return written(study, **options)
+
+    monkeypatch.setattr(Study, "written", late)
+    assert sx.sweep(grid, out=out, max_runs=1).done == 2
+    assert sx.load(out).done == 2
+
+
 @pytest.mark.parametrize("tune", [None, ["data", "tokens"]])
 def test_halving_ranks_rows_of_one_data_set_alone(small, tmp_path, untrained, tune):
     """Regression: accuracies of two data sets were ranked together, and one of them left the study."""

@@ -39,6 +39,7 @@ STATES = ("done", "failed", "interrupted", "running", "waiting")
 GRID_SCHEMA: Schema = {
     "lines": [{"label": str, "runs": {"*": str}}],
     "runs": {"*": dict},
+    "search?": dict,
 }
 FAILURE: Schema = {"label": str, "seed": int, "why": str}
 RETRY = "train it again with --retry"
@@ -87,14 +88,22 @@ class Study:
                 yield folder
                 return
 
-    def begin(self, plan: SweepPlan, *, overwrite: bool = False, extend: bool = False) -> None:
+    def begin(
+        self, plan: SweepPlan, search: Mapping[str, Any], *, overwrite: bool = False, extend: bool = False
+    ) -> None:
         """Write the grid, or compare it with the one that stands there.
+
+        Args:
+            plan: all runs, or those of the first round.
+            search: what the runs of later rounds follow from.
+            overwrite: replace the study.
+            extend: take another grid.
 
         Raises:
             StoreError: the folder holds something else, or a grid of other runs and `extend` is off.
         """
         with self.written(overwrite=overwrite, inputs=plan.inputs) as folder:
-            current = _as_json(plan)
+            current = {**_as_json(plan), "search": search}
             if (earlier := self._grid()) is not None:
                 if canonical(earlier) == canonical(current):
                     return
@@ -258,16 +267,19 @@ def _as_json(sweep: SweepPlan) -> dict[str, Any]:
 
 
 def _changes(earlier: Mapping[str, Any], current: Mapping[str, Any]) -> str:
-    """What is different between two grids, in words; empty where the runs are the same."""
+    """What is different between two grids, in words; empty where the runs are the same, now and in later rounds."""
+    search = earlier.get("search", {})  # earlier versions wrote none
+    current_search = {key: value for key, value in current["search"].items() if key in search}
+    words = [] if search == current_search else [difference(search, current_search)]
     if {*earlier["runs"]} == {*current["runs"]}:
-        return ""
+        return "".join(words)
     before, now = _by_line(earlier), _by_line(current)
     altered = [
         difference(earlier["runs"][run], current["runs"][now[line]])
         for line, run in before.items()
         if line in now and now[line] != run
     ]
-    words = list(dict.fromkeys(altered))[:3]
+    words += list(dict.fromkeys(altered))[:3]
     for one, other, word in ((now, before, "more"), (before, now, "fewer")):
         if new := [line for line in one if line not in other]:
             label, seed = new[0]

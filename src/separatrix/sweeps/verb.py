@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -138,16 +138,16 @@ class SweepJob:
     def run(self, *, overwrite: bool) -> SweepResult:
         """Do the runs and write the table."""
         begun = time.monotonic()
-        self.study.begin(self.plan, overwrite=overwrite, extend=self.recipe.extend)
+        self.study.begin(self.plan, _search_of(self.grid), overwrite=overwrite, extend=self.recipe.extend)
         rounds = self._rounds()
         lines = _latest(rounds)
         runs = {run: one for each in rounds for run, one in each.runs.items()}
-        states = {run: self.study.state(run) for run in runs}
-        result = self._result(lines, SweepPlan(lines, runs, {}), states)
-        if not {*states.values()} & {"waiting", "interrupted", "running"} and not self.recipe.keep_cache:
-            shutil.rmtree(self.study.folder / CACHE, ignore_errors=True)
-        result = replace(result, seconds=round(time.monotonic() - begun, 2))
-        with self.study.written() as folder:
+        with self.study.written() as folder:  # in which they are read too: another process may have done more by now
+            states = {run: self.study.state(run) for run in runs}
+            result = self._result(lines, SweepPlan(lines, runs, {}), states)
+            if not {*states.values()} & {"waiting", "interrupted", "running"} and not self.recipe.keep_cache:
+                shutil.rmtree(self.study.folder / CACHE, ignore_errors=True)
+            result = replace(result, seconds=round(time.monotonic() - begun, 2))
             result.write(folder)
         return replace(result, folder=self.study.folder)
 
@@ -272,6 +272,12 @@ def _round_values(grid: Grid) -> list[int]:
         return [0]
     most = len(grid.seeds) if option == SEEDS else grid.train.get(option, recipes.LoopRecipe().epochs)
     return grid.search.rounds(most)
+
+
+def _search_of(grid: Grid) -> dict[str, Any]:
+    """What the runs of all rounds follow from, beside those of the first; plain values."""
+    seeds = list(grid.seeds) if grid.search.halving == SEEDS else sorted(grid.seeds)
+    return {**asdict(grid.search), "seeds": seeds, "rounds": _round_values(grid)}
 
 
 def _round_seeds(grid: Grid, number: int) -> Sequence[int]:
