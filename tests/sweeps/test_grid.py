@@ -1,10 +1,14 @@
 """A grid is checked whole: every mistake at once, with its line and the nearest name."""
 
+import math
+from collections import Counter
+
+import numpy as np
 import pytest
 
 from separatrix.errors import OptionError
 from separatrix.sweeps.grid import read_grid
-from separatrix.sweeps.search import Search, drawn_settings
+from separatrix.sweeps.search import Distribution, Search, drawn_settings
 from separatrix.sweeps.settings import spell_out
 
 
@@ -129,3 +133,14 @@ def test_settings_are_drawn_once_each_and_rounds_end_with_the_whole():
     assert [one["tokens"] for one in drawn] != [1, 1, 1, 1]
     assert Search(halving="epochs", factor=4).rounds(50) == [3, 12, 50]
     assert Search(halving="epochs").rounds(1) == [1]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_whole_numbers_of_a_range_are_drawn_evenly(log):
+    """Regression: its two ends were drawn half as often as the numbers between them."""
+    generator, ends = np.random.default_rng(0), Distribution(1, 4, log=log)
+    counts = Counter(ends.draw(generator) for _ in range(8000))
+    widths = [math.log((value + 0.5) / (value - 0.5)) if log else 1.0 for value in (1, 2, 3, 4)]
+    expected = [8000 * width / sum(widths) for width in widths]
+    assert [counts[value] for value in (1, 2, 3, 4)] == pytest.approx(expected, rel=0.1)
+    assert {type(value) for value in counts} == {int}

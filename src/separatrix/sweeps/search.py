@@ -49,8 +49,10 @@ class Distribution:
         return cls(low, high, log)
 
     def draw(self, generator: np.random.Generator) -> float:
-        """One value, of three significant digits."""
-        ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        """One value: whole, or of three significant digits."""
+        half = 0.5 if self.is_whole else 0.0  # the ends are rounded to from one side as the others are from both
+        low, high = self.low - half, self.high + half
+        ends = (math.log(low), math.log(high)) if self.log else (low, high)
         value = float(generator.uniform(*ends))
         return self.rounded(math.exp(value) if self.log else value)
 
