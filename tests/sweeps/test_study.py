@@ -82,6 +82,7 @@ def test_the_same_again_trains_nothing_and_another_grid_is_refused(study, small,
     before = (study.folder / "table.csv").read_bytes()
     assert sx.sweep(same, out=study.folder).done == 6
     assert (study.folder / "table.csv").read_bytes() == before
+    assert sx.sweep(same, out=study.folder).cache == study.cache  # which nothing is left of
     with pytest.raises(StoreError, match=r"is the study of another grid: got 2 runs more \(tokens=4 with seed 0"):
         sx.sweep(same | {"grid": {"tokens": [1, 2, 4]}}, out=study.folder)
     with pytest.raises(StoreError, match=r"got epochs 2 instead of 1; type --extend"):

@@ -20,7 +20,8 @@ from separatrix.recipe.options import SweepOptions
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.reports.sweep import setting_columns
 from separatrix.scale.executors import load_ahead
-from separatrix.store.files import read_lines
+from separatrix.store.files import read_json, read_lines
+from separatrix.store.folder import RESULT
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
 from separatrix.sweeps.guided import GuidedRounds
 from separatrix.sweeps.plan import Planner, SweepLine, SweepPlan
@@ -223,7 +224,7 @@ class SweepJob:
             runs=len(plan.runs), done=counts["done"], failed=counts["failed"],
             states={state: counts[state] for state in STATES if counts[state]},
             best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
-            cache=cache_saving(self.study.folder / CACHE),
+            cache=cache_saving(self.study.folder / CACHE) or _earlier_saving(self.study.folder),
             failures=failures,
             warnings=list(suspicious(figures)),
             notes=[*_notes(figures, lines), *(self.guided.notes() if self.guided else [])],
@@ -323,6 +324,14 @@ def cache_saving(folder: Path) -> dict[str, Any]:
         "ratio": round(alone / max(spent, 1e-9), 2),
     }
     return {"built": built, "used": used, **figures}
+
+
+def _earlier_saving(folder: Path) -> dict[str, Any]:
+    """What an earlier command counted, before it deleted the caches."""
+    try:
+        return dict(read_json(folder / RESULT, {"cache": dict})["cache"])
+    except StoreError:
+        return {}
 
 
 def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
