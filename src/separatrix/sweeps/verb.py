@@ -249,10 +249,13 @@ def _check_lines(lines: Sequence[SweepLine], reference: str | None, only: Sequen
             Reference.of(text, _unread(lines), what)
         except OptionError as error:
             mistakes.add("", key, error)
-    labels = Counter(line.setting.label for line in lines)
-    for label, count in labels.items():
+    settings = {line.setting.label: line.setting for line in lines}
+    for label, count in Counter(line.setting.label for line in lines).items():
         if count > 1:
-            mistakes.add("", "", f"{count} rows are called {label!r}")
+            hint = "write [[rows]], each with a name of its own"
+            if settings[label].baseline is not None:
+                hint = "give one of the models another name, by a link to its folder"
+            mistakes.add("", "", f"{count} rows are called {label!r}; {hint}")
     mistakes.check()
 
 
@@ -346,7 +349,15 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
         assert validation is not None
         of_test = "" if test is None else f", {_figure(test)} on test"
         seeds = "one seed" if validation.runs == 1 else f"{validation.runs} seeds"
-        chosen = f"{winner.line.setting.label}: the best of {tries} rows on validation, {_figure(validation)}"
+        level = (
+            sum(
+                mean is not None and mean.mean == validation.mean
+                for mean in (one.mean("validation") for one in ranked(own))
+            )
+            - 1
+        )
+        others = f" (level with {level} other{'s' * (level > 1)}; the first of them is taken)" if level else ""
+        chosen = f"{winner.line.setting.label}: the best of {tries} rows on validation{others}, {_figure(validation)}"
         sentences.append(f"{chosen}{of_test}; {seeds}")
     return sentences
 
