@@ -4,6 +4,7 @@ Nothing is trained here; `test_study` trains.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -187,6 +188,57 @@ def test_models_that_are_not_here_are_named_in_the_table(small, tmp_path, untrai
     assert (tmp_path / "s" / "table.md").read_text().count("| not run here |") == 1
     with pytest.raises(OptionError, match="skip_absent: true or false: got 'yes'"):
         sx.sweep(grid | {"skip_absent": "yes"}, out=tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": {"loss": "mse"}}, r"\[train\] loss: .*planted.csv: the loss mse needs numbers as labels: got names"),
+        ({"train": {"method": "probe"}, "grid": {"pool": ["mean", "max"]}, "search": {"halving": "epochs"}},
+         r"the grid, \[search\] halving: --epochs has no effect with --method probe"),
+        ({"train": {"epochs": 1}, "search": {"halving": "epochs", "least": 50}},
+         r"the grid, \[search\] least: --least is out of range: got 50, expected 1 to 1, the epochs of all"),
+        ({"seeds": [0, 1], "search": {"halving": "seeds", "least": 3}}, "expected 1 to 2, the seeds of all"),
+        ({"reference": ""}, "the grid, reference: the reference names no row: got '', expected a row"),
+    ],
+)  # fmt: skip
+def test_mistakes_that_only_texts_and_whole_rows_show_are_refused_before_anything_runs(
+    small, tmp_path, change, message
+):
+    grid = small()
+    train = {key: grid["train"][key] for key in ("model", "device")} | change.get("train", {})
+    with pytest.raises(OptionError, match=message):
+        sx.sweep(grid | change | {"train": train}, out=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("option", [{"only": [""]}, {"reference": ""}])
+def test_an_empty_name_is_no_row(small, tmp_path, option):
+    """Regression: it was every row."""
+    with pytest.raises(OptionError, match="names no row: got ''"):
+        sx.sweep(small(), out=tmp_path / "s", **option)
+
+
+def test_models_with_one_name_are_told_apart_by_named_rows(small, tmp_path, untrained):
+    grid = small(seeds=[0])
+    model = Path(grid["train"].pop("model"))
+    shutil.copytree(model, tmp_path / model.name)
+    models = [str(model), str(tmp_path / model.name)]
+    with pytest.raises(OptionError, match=r"2 rows are called 'model=bert'; write \[\[rows\]\], each with a name of"):
+        sx.sweep(grid | {"grid": {"model": models}}, out=tmp_path / "s")
+    rows = [{"name": name, "model": path} for name, path in zip("ab", models, strict=True)]
+    assert len(sx.sweep(grid | {"grid": {}, "rows": rows}, out=tmp_path / "s").lines) == 2
+    with pytest.raises(OptionError, match="2 rows are called 'knn, model=bert'; give one of the models another name"):
+        sx.sweep(grid | {"grid": {}, "rows": rows, "baselines": ["knn"]}, out=tmp_path / "t")
+
+
+def test_rows_that_are_level_on_validation_are_counted(small, tmp_path, untrained):
+    grid = small(seeds=[0], grid={"tokens": [1], "batch_size": [8, 16, 32]})
+    grid["train"].pop("batch_size")
+    level = "the best of 3 rows on validation (level with 2 others; the first of them is taken), 0."
+    assert sx.sweep(grid, out=tmp_path / "s").best[0].startswith(f"tokens=1, batch_size=8: {level}")
+    two = grid | {"grid": {"tokens": [1, 2], "batch_size": [8]}}
+    assert "level" not in sx.sweep(two, out=tmp_path / "t").best[0]
 
 
 def test_a_study_of_an_earlier_version_keeps_its_runs(small, tmp_path, untrained, monkeypatch):

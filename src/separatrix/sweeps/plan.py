@@ -9,6 +9,7 @@ from typing import Any
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, SeparatrixError, public_name
+from separatrix.learn.targets import encode
 from separatrix.models.config import check_entry, read_config
 from separatrix.models.source import Source, resolve
 from separatrix.progress import Progress
@@ -200,13 +201,15 @@ class Planner:
         return SweepPlan([SweepLine(*line) for line in zip(settings, ids, sets, strict=True)], runs, identities)
 
     def _has_sets(self, setting: Setting) -> bool:
-        """Whether the rows of a setting have several labels; what takes one label a row is a mistake then."""
+        """Whether the rows of a setting have several labels; a loss that has no use for its labels is a mistake."""
         recipe = recipes.replace(setting.recipe, seed=self.grid.seeds[0])  # whose texts are read anyway
         if self._texts(setting, recipe) is None:
             return False
         splits, _ = self.reader.read(setting.data.source, recipe, setting.reading)
         try:
             for_labels(TrainingRequest(splits, recipe, setting.method))
+            if predicts_numbers(recipe):
+                encode(splits.parts, "regress")
         except SeparatrixError as error:
             self._refuse(setting, "loss", error)
         return splits.train.kind == "sets"

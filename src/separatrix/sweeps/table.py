@@ -180,7 +180,7 @@ class Reference:
             name, equals, value = part.partition("=")
             fixed[name.strip() if equals else ROW] = value.strip() if equals else part
         reference = cls(fixed)
-        if not any(map(reference.is_one, figures)):
+        if not fixed or not any(map(reference.is_one, figures)):
             names = list(dict.fromkeys(one.coordinates.get(ROW, one.line.setting.label) for one in figures))
             more = f" and {len(names) - 12} more" if len(names) > 12 else ""
             expected = f"a row ({', '.join(names[:12])}{more}) or an axis as tokens=1"

@@ -123,18 +123,18 @@ class SweepJob:
         grid, mistakes = read_grid(given)
         settings = spell_out(grid, mistakes)
         planner = Planner(grid, mistakes, {} if replaced else study.begun())
-        _check_halving(grid, mistakes)
+        _check_halving(grid, settings, mistakes)
         first = _at_round(grid, settings, 0) if not mistakes.sentences else settings
         plan = planner.plan(first, _round_seeds(grid, 0))
-        _check_lines(plan.lines, recipe.reference or grid.reference, recipe.only or (), mistakes)
         job = cls(grid, planner, settings, plan, study, recipe, *how)
+        _check_lines(plan.lines, job.reference, recipe.only or (), mistakes)
         job.guided = GuidedRounds.of(grid, plan.lines) if grid.search.is_guided else None
         return job
 
     @property
     def reference(self) -> str | None:
         """The row that others are compared with."""
-        return self.recipe.reference or self.grid.reference
+        return self.grid.reference if self.recipe.reference is None else self.recipe.reference
 
     def run(self, *, overwrite: bool) -> SweepResult:
         """Do the runs and write the table."""
@@ -259,10 +259,20 @@ def _check_lines(lines: Sequence[SweepLine], reference: str | None, only: Sequen
     mistakes.check()
 
 
-def _check_halving(grid: Grid, mistakes: Mistakes) -> None:
+def _check_halving(grid: Grid, settings: Sequence[Setting], mistakes: Mistakes) -> None:
     option = grid.search.halving
     if option is None:
         return
+    for one in settings:
+        try:
+            _ = one.at(option, 1).recipe if one.baseline is None and option != SEEDS else None
+        except OptionError as error:
+            mistakes.add("search", "halving", error)
+    if (most := _round_values(grid)[-1]) < grid.search.least:
+        what = OptionError(
+            "--least is out of range", got=grid.search.least, expected=f"1 to {most}, the {option} of all"
+        )
+        mistakes.add("search", "least", what)
     if option in grid.axes or any(option in row.options for row in grid.rows):
         mistakes.add("search", "halving", f"{option} grows from round to round, so it stands under [train] alone")
     if option == "per_class" and option not in grid.train:
