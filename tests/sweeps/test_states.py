@@ -105,6 +105,7 @@ def test_halving_goes_on_with_the_best_on_validation(small, tmp_path, untrained)
     [
         ({"seeds": [0, 7, 8]}, r"got seeds \[0, 7, 8\] instead of \[0, 1, 2\]; type --extend"),
         ({"search": {"halving": "seeds", "factor": 2}}, "got factor 2 instead of 3; type --extend"),
+        ({"tune": ["tokens"]}, r"got tune \['tokens'\] instead of \[\]; type --extend"),
     ],
 )
 def test_a_grid_that_changed_beyond_its_first_round_is_refused(small, tmp_path, untrained, change, sentence):
@@ -153,6 +154,18 @@ def test_halving_ranks_rows_of_one_data_set_alone(small, tmp_path, untrained, tu
     result = sx.sweep(grid, out=tmp_path / "s")
     assert [line["label"] for line in result.lines if line["runs"] == 3] == ["data=one, tokens=3", "data=two, tokens=3"]
     assert [line.partition(":")[0] for line in result.best] == ["data=one, tokens=3", "data=two, tokens=3"]
+
+
+def test_rows_are_compared_within_their_data_set(small, tmp_path, untrained):
+    path = small()["data"]
+    data = {"one": {"path": path}, "two": {"path": path, "test": 0.3}}
+    result = sx.sweep(small(data=data, reference="tokens=1", baselines=["majority"]), out=tmp_path / "s")
+    compared = {(line["label"], line.get("against")) for line in result.lines}
+    for name in data:
+        assert (f"data={name}, tokens=2", f"data={name}, tokens=1") in compared
+        assert (f"majority, data={name}", f"data={name}, tokens=1") in compared
+    against_one = sx.sweep(small(data=data, reference="data=one", baselines=["majority"]), out=tmp_path / "t")
+    assert not any("against" in line for line in against_one.lines)
 
 
 def test_a_rate_is_chosen_with_one_seed_and_trained_with_all(small, tmp_path, untrained):
@@ -362,6 +375,19 @@ def test_a_damaged_run_is_a_failure_of_its_own_and_retry_trains_it_anew(small, t
     assert len(untrained) == 6
     assert sx.sweep(grid, out=out, retry=True).lines == whole.lines
     assert untrained[6:] == [(2, 0.03, 1)]
+
+
+def test_rounds_wait_for_a_damaged_run(small, tmp_path, untrained):
+    """Else a row that was dropped would be trained in its place."""
+    out, grid = tmp_path / "s", small(seeds=[0], grid={"tokens": [1, 2, 3]}, search={"halving": "epochs"})
+    grid["train"] = grid["train"] | {"epochs": 3}
+    whole = sx.sweep(grid, out=out)
+    short = (path for path in (out / "runs").glob("*/recipe.json") if '"epochs": 1,' in path.read_text())
+    cut(next(path.parent for path in short if '"tokens": 3' in path.read_text()) / "result.json")
+    assert sx.sweep(grid, out=out).states == {"done": 2, "failed": 1}
+    assert len(untrained) == 4
+    assert sx.sweep(grid, out=out, retry=True).lines == whole.lines
+    assert len(untrained) == 5
 
 
 def test_a_run_that_failed_is_trained_anew_and_never_what_no_command_wrote(small, tmp_path, untrained):

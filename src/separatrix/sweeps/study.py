@@ -134,7 +134,8 @@ class Study:
             with suppress(StoreError):  # that of a damaged run is said when it is trained, or stands in the table
                 own[path.parent.name] = read_json(path, dict)
         for run, identity in (self._grid() or {"runs": {}})["runs"].items():
-            if own.get(run, identity).get("data") == identity.get("data"):
+            texts = identity.get("data")
+            if own.get(run, identity).get("data", texts) == texts:
                 yield run, identity
         yield from own.items()
 

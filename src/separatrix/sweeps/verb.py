@@ -188,6 +188,7 @@ class SweepJob:
         open_runs = {run for run, state in self.study.states(plan).items() if state not in ("done", "failed")}
         figures = read_figures(plan.lines, plan.runs, self.study)
         figures = [one for one in figures if one.line.setting.baseline is None]
+        open_runs |= {run for one in figures for run in one.damage}  # without them, others would be gone on with
         if self.guided is not None:
             return self.guided.next(figures, open_runs)
         return self._survivors(figures, open_runs, number)
@@ -291,7 +292,8 @@ def _round_values(grid: Grid) -> list[int]:
 def _search_of(grid: Grid) -> dict[str, Any]:
     """What the runs of all rounds follow from, beside those of the first; plain values."""
     seeds = list(grid.seeds) if grid.search.halving == SEEDS else sorted(grid.seeds)
-    return {**asdict(grid.search), "seeds": seeds, "rounds": _round_values(grid)}
+    tuned = {} if grid.search.halving is None else {"tune": sorted(grid.tune)}
+    return {**asdict(grid.search), **tuned, "seeds": seeds, "rounds": _round_values(grid)}
 
 
 def _round_seeds(grid: Grid, number: int) -> Sequence[int]:
