@@ -413,3 +413,31 @@ def test_the_noise_counts_what_copies_say():
     made = suspects(Points.of(x, {"label": labels, "text": [f"row {n // 2}" for n in range(200)]}))
     assert made.estimated_noise == pytest.approx(made.estimated_errors / 200, abs=0.003)
     assert made.estimated_noise > 0.03
+
+
+def test_a_row_whose_class_no_other_row_shows_is_never_doubted(tmp_path):
+    """Regression: it had the quality 0.000, stood first, and was dropped together with its class."""
+    rng = np.random.default_rng(0)
+    heaps = np.repeat(6 * np.eye(4), [40, 40, 1, 2], axis=0) + rng.normal(size=(83, 4))
+    heaps[82] = heaps[81]  # both rows of a class are one
+    labels = np.repeat([*NAMES, "eel"], [40, 40, 1, 2])
+    labels[3] = "dog"  # wrong
+    made = suspects(Points.of(heaps, {"label": labels}), near=1.0, out=tmp_path / "s")
+    assert made.table["id"].tolist() == [3]
+    assert np.flatnonzero(made.rows["score"].isna()).tolist() == [80, 81, 82]
+    assert made.rows["suggested"].tolist()[80:] == ["owl", "eel", "eel"]
+    assert not made.rows["knn_flagged"][80:].any()
+    assert made.estimated_errors == 1
+    assert made.expected_precision["20"] < 0.1
+    assert made.accuracy > 0.97
+    assert "no row is doubted for owl, eel: 2 classes (3 rows) that no other row shows to the judges" in made.warnings
+    assert read_table(tmp_path / "s" / "rows.parquet")["score"].isna().sum() == 3
+
+
+@pytest.mark.parametrize(("sizes", "several"), [([3] * 10, 0), ([25, 1], 1)])
+def test_one_class_beside_single_rows_is_refused(sizes, several):
+    labels = np.repeat([*"abcdefghij"][: len(sizes)], sizes)
+    x = np.repeat(np.eye(10)[: len(sizes)], sizes, axis=0)
+    x += np.random.default_rng(0).normal(size=x.shape) * (several > 0)  # else the rows of a class are copies
+    with pytest.raises(DataError, match=f"too few classes have two different rows: got {several} of {len(sizes)}"):
+        suspects(Points.of(x, {"label": labels}))

@@ -85,6 +85,20 @@ def test_groups_stay_in_one_fold(rows, seed):
         assert np.ptp(np.bincount(single[labels == label], minlength=3)) <= 1
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=5, max_size=40), st.integers(0, 5))
+def test_classes_smaller_than_the_folds_are_spread_over_them_and_folds_are_even(sizes, seed):
+    """Regression: both rows of a class could stand in one fold, whose judges then knew no row of it."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    fold = deal_folds(labels, 5, seed=seed)
+    assert np.ptp(np.bincount(fold, minlength=5)) <= 1
+    for label in range(len(sizes)):
+        assert np.bincount(fold[labels == label]).max() == 1
+    renamed = rng.permutation(len(sizes))[labels]
+    assert deal_folds(renamed, 5, seed=seed).tolist() == fold.tolist()
+
+
 def planted(rows=600, width=8, flips=0.1, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)
     true = np.arange(rows) % 3

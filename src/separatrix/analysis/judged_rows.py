@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -15,7 +15,7 @@ from separatrix.codes import encode, ranks_in_class
 from separatrix.errors import DataError
 from separatrix.geometry.classes import spread_order, spread_sets
 from separatrix.geometry.score import classification
-from separatrix.geometry.suspects import ConfidentJoint
+from separatrix.geometry.suspects import ConfidentJoint, confident_joint
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.rowtable import RowTable
 from separatrix.texts.audit import normalise
@@ -23,6 +23,7 @@ from separatrix.texts.audit import normalise
 FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong
 TINY = 1e-12  # probability below which a judge says no more
+_NAMED = 8  # classes in a warning
 _FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 _MOST_CLASSES = 1000
 _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
@@ -38,6 +39,7 @@ class JudgedRows:
     chances: dict[str, NDArray[np.float64]]  # model -> (rows, classes)
     seed: int
     warnings: list[str] = field(default_factory=list)
+    learnt: NDArray[np.bool_] | None = None  # (rows,) whether the judges have learnt the class of a row; None: of all
 
     @cached_property
     def copies(self) -> NDArray[np.int64] | None:
@@ -51,6 +53,23 @@ class JudgedRows:
             for text in one["text"]
         ]
         return np.unique(np.array(forms), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @cached_property
+    def judged(self) -> NDArray[np.bool_]:
+        """Rows that are judged, (rows,)."""
+        return np.ones(len(self.labels), bool) if self.learnt is None else self.learnt
+
+    @cached_property
+    def possible(self) -> NDArray[np.int64]:
+        """Numbers of the classes that a row may be of: all but those of which there are rows and none is judged."""
+        rows, judged = (np.bincount(one, minlength=len(self.names)) for one in (self.labels, self.labels[self.judged]))
+        return np.flatnonzero((judged > 0) | (rows == 0))
+
+    def spread(self, figures: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Figures of the rows that are judged, as those of all rows, (rows,): NaN where none judges."""
+        whole = np.full(len(self.labels), np.nan)
+        whole[self.judged] = figures
+        return whole
 
 
 def class_numbers(labels: Any, name: str, *, sets: bool = False) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -126,8 +145,18 @@ def which_rows(source: str, judging: int, rows: int) -> str:
 
 def quality(case: JudgedRows, chances: NDArray[np.float64]) -> dict[str, Any]:
     """How good a judge is: its accuracy against the labels given, with baseline and interval."""
-    scores = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
+    answers = chances[case.judged].argmax(axis=1)
+    scores = classification(case.labels[case.judged], answers, case.names, seed=case.seed)
     return {"accuracy": scores.accuracy, "interval": list(scores.interval), "majority": scores.majority}
+
+
+def judged_joint(case: JudgedRows, chances: NDArray[np.float64]) -> ConfidentJoint:
+    """The confident joint of the rows that are judged; the others keep their label, and have no confidence in it."""
+    joint = confident_joint(chances[case.judged], case.labels[case.judged])
+    flagged, suggested = np.zeros(len(case.labels), bool), case.labels.copy()
+    flagged[case.judged], suggested[case.judged] = joint.flagged, joint.suggested
+    confidence, margin = (case.spread(one) for one in (joint.self_confidence, joint.margin))
+    return replace(joint, suggested=suggested, flagged=flagged, self_confidence=confidence, margin=margin)
 
 
 def near_columns(case: JudgedRows, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
@@ -190,4 +219,26 @@ def doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: i
             f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
             "expected to be wrong; hard rows stand among them"
         )
+    return lines
+
+
+def undoubted(names: Sequence[str], why: str) -> list[str]:
+    """A warning that names classes or labels that doubt no row, if there are some.
+
+    >>> undoubted(["owl"], "too few rows"), undoubted([], "too few rows")
+    (['no row is doubted for owl: too few rows'], [])
+    """
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"no row is doubted for {', '.join(names[:_NAMED])}{more}: {why}"] if names else []
+
+
+def few_rows(case: JudgedRows, folds: int) -> list[str]:
+    """Warnings about classes that no judge has learnt without the row itself, and that few have."""
+    sizes, judged = np.bincount(case.labels), np.bincount(case.labels[case.judged], minlength=len(case.names))
+    unjudged = [name for name, few in zip(case.names, judged < sizes, strict=True) if few]
+    thin = [name for name, few in zip(case.names, (judged == sizes) & (sizes < folds), strict=True) if few]
+    rows = (sizes - judged).sum()
+    lines = undoubted(unjudged, f"{len(unjudged)} classes ({rows} rows) that no other row shows to the judges")
+    if thin:
+        lines.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:_NAMED])}")
     return lines

@@ -22,6 +22,7 @@ from separatrix.analysis.judged_rows import (
     judging_sets,
     near_columns,
     text_columns,
+    undoubted,
     which_rows,
 )
 from separatrix.analysis.neighbor_graph import Surroundings, surroundings
@@ -40,7 +41,7 @@ from separatrix.texts.label_sets import free_separator, indicator, joined, set_c
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMED = 8  # labels in a warning
+_UNTOLD = "too few rows, or judges that know no more than how often it is given"
 _SURE = 2.0  # standard errors above nothing from which a judge can tell a label
 # Share of rows with a wrong label that is assumed at least; of ten well-known sets with one label a row it is 3.4 %
 # (Northcutt, Athalye and Mueller, 2021). Judges of rare labels are seldom sure enough to tell that from none, and with
@@ -177,7 +178,7 @@ def _fields(
         "models": _quality(judgement, marks, names),
         "classes": names,
         "by_label": _by_label(judgement, marks, wrong, names),
-        "warnings": _unjudged(names, judgement.judged),
+        "warnings": undoubted([name for name, yes in zip(names, judgement.judged, strict=True) if not yes], _UNTOLD),
     }
 
 
@@ -284,14 +285,3 @@ def label_listing(lines: Sequence[Mapping[str, Any]]) -> Listing:
         for line, share in zip(lines, noise, strict=True)
     ]
     return Listing(["label", "rows", "missing in", "mistaken in", "estimated noise"], cells)
-
-
-def _unjudged(names: Sequence[str], judged: NDArray[np.bool_]) -> list[str]:
-    left = [name for name, yes in zip(names, judged, strict=True) if not yes]
-    if not left:
-        return []
-    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-    return [
-        f"no row is doubted for {', '.join(left[:_NAMED])}{more}: too few rows, or judges that know no more than how "
-        "often it is given"
-    ]

@@ -27,6 +27,8 @@ from separatrix.analysis.judged_rows import (
     class_numbers,
     doubts,
     expected_shares,
+    few_rows,
+    judged_joint,
     judging_rows,
     near_columns,
     quality,
@@ -47,6 +49,7 @@ from separatrix.geometry.suspects import (
     among_copies,
     confident_joint,
     dynamics,
+    learnt_elsewhere,
     out_of_fold,
     scored_dynamics,
 )
@@ -283,13 +286,14 @@ def _of_points(
     sample = judging_rows(labels, recipe)
     near = surroundings(labelled, sample, recipe, verify=verify)
     warnings += near.warnings
-    thin = [name for name, rows in zip(names, np.bincount(labels), strict=True) if rows < recipe.folds]
-    if thin:
-        warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
     vectors = labelled.values
     fold = deal_folds(labels, recipe.folds, groups=near.equal, seed=recipe.seed)
+    learnt = learnt_elsewhere(labels, fold, sample)
+    if (several := len(np.unique(labels[learnt]))) < 2:
+        raise DataError("too few classes have two different rows", got=f"{several} of {len(names)}", expected="2")
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=near.around, sample=sample)
-    case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
+    case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings, learnt)
+    warnings += few_rows(case, recipe.folds)
     columns = near_columns(case, near.index, near.cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
@@ -329,27 +333,34 @@ def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
 
 
 def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
-    noise = fit_noise({name: np.log(np.maximum(one, TINY)) for name, one in case.chances.items()}, case.labels)
-    error = noise.error if case.copies is None else among_copies(noise.error, case.copies, case.labels)
-    joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
-    mean = confident_joint(noise.chances, case.labels)
+    judged = case.judged
+    labels, copies = case.labels[judged], None if case.copies is None else case.copies[judged]
+    scores = {name: np.log(np.maximum(one[judged][:, case.possible], TINY)) for name, one in case.chances.items()}
+    noise = fit_noise(scores, np.searchsorted(case.possible, labels))
+    chances = np.zeros((len(labels), len(case.names)))
+    chances[:, case.possible] = noise.chances
+    error = noise.error if copies is None else among_copies(noise.error, copies, labels)
+    joints = {name: judged_joint(case, one) for name, one in case.chances.items()}
+    mean = confident_joint(chances, labels)
     names, given = np.array(case.names, dtype=object), case.rows
     first = first_row_order(case.labels, len(names))  # of equal probabilities the class that comes first
-    guess = first[noise.chances[:, first].argmax(axis=1)]
-    issue = (error > LIKELY) & (guess != case.labels)
-    if case.copies is not None:
-        issue |= error > np.maximum(noise.error, LIKELY)  # of two copies the one that is likelier to be wrong
+    guess = case.labels.copy()
+    guess[judged] = first[chances[:, first].argmax(axis=1)]
+    issue = np.zeros(len(guess), bool)
+    issue[judged] = (error > LIKELY) & (guess[judged] != labels)
+    if copies is not None:
+        issue[judged] |= error > np.maximum(noise.error, LIKELY)  # of two copies the one that is likelier to be wrong
     added = _label_columns(case, recipe.label, joints)
-    added |= {"suggested": names[guess], "score": 1 - error, "is_label_issue": issue}
-    added["self_confidence"] = mean.self_confidence
+    added |= {"suggested": names[guess], "score": case.spread(1 - error), "is_label_issue": issue}
+    added["self_confidence"] = case.spread(mean.self_confidence)
     why = np.array(reasons(case, joints, columns), dtype=object)
     why[issue & (why == "")] = "the judges together"
     why[~issue] = ""
     rows = ExtendedTable(given, added | columns | {"reason": why})
-    order = np.argsort(-error, kind="stable")
+    order = np.argsort(case.spread(-error), kind="stable")  # rows that are not judged last
     suspect = order[issue[order]]
-    judges = {name: quality(case, chances) for name, chances in case.chances.items()}
-    expected = expected_shares(error[order])
+    judges = {name: quality(case, one) for name, one in case.chances.items()}
+    expected = expected_shares(-np.sort(-error))
     return Suspects(
         table=rows.take(suspect).to_pandas(),
         row_table=rows,
@@ -357,7 +368,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         estimated_noise=float(error.mean()),
         estimated_errors=round(float(error.sum())),
         expected_precision=expected,
-        accuracy=float((guess == case.labels).mean()),
+        accuracy=float((guess[judged] == labels).mean()),
         estimated_noise_by_model={name: joint.noise for name, joint in joints.items()},
         flagged={name: int(joint.flagged.sum()) for name, joint in joints.items()},
         flagged_by_all=int(np.logical_and.reduce([joint.flagged for joint in joints.values()]).sum()),
@@ -365,7 +376,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         classes=case.names,
         joint=mean.joint.tolist(),
         recipe=recipe,
-        warnings=case.warnings + doubts(judges, expected, len(suspect), len(order)),
+        warnings=case.warnings + doubts(judges, expected, len(suspect), len(labels)),
     )
 
 

@@ -36,7 +36,7 @@ def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) 
     Groups are numbers (rows,); without them each row is a group of its own.
 
     The draw is that of scikit-learn's `StratifiedKFold` over the first row of each group, which does not depend on the
-    names of classes; where every class has fewer rows than there are folds, that of `KFold`.
+    names of classes; where every class has fewer rows than there are folds, which it refuses, rows are dealt in turn.
 
     Raises:
         DataError: fewer groups than folds.
@@ -44,19 +44,32 @@ def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) 
     >>> np.bincount(deal_folds(np.array([0, 0, 0, 1, 1, 1]), 3)).tolist()
     [2, 2, 2]
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.model_selection import StratifiedKFold
 
     _, first, member = np.unique(
         np.arange(len(y)) if groups is None else groups, return_index=True, return_inverse=True
     )
     if len(first) < folds:
         raise DataError("fewer rows than folds", got=f"{len(first)} distinct rows", expected=f"{folds} or more")
-    labels, fold = y[first], np.empty(len(first), np.int64)
-    draw = StratifiedKFold if np.bincount(labels).max() >= folds else KFold
+    labels = y[first]
+    if np.bincount(labels).max() < folds:
+        return _dealt_in_turn(labels, folds, seed)[member]
+    fold = np.empty(len(first), np.int64)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of classes with fewer rows than folds
-        for number, (_, part) in enumerate(draw(folds, shuffle=True, random_state=seed).split(labels, labels)):
+        for number, (_, part) in enumerate(
+            StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+        ):
             fold[part] = number
     return fold[member]
+
+
+def _dealt_in_turn(y: Ids, folds: int, seed: int) -> Ids:
+    """Fold of each row, (rows,): class by class, each going on where the one before ended, so that folds are even."""
+    drawn = np.random.default_rng(seed).permutation(len(y))
+    turn = np.argsort(first_row_order(y, int(y.max()) + 1))  # (classes,) when each has its turn; no name decides it
+    fold = np.empty(len(y), np.int64)
+    fold[drawn[np.argsort(turn[y[drawn]], kind="stable")]] = np.arange(len(y)) % folds
+    return fold
 
 
 def spread_order(y: Ids, seed: Sequence[int]) -> Ids:

@@ -216,6 +216,21 @@ def out_of_fold(
     return {name: probabilities(one, fit_temperature(one, gold)) for name, one in scores.items()}
 
 
+def learnt_elsewhere(labels: Ids, fold: Ids, sample: Ids) -> NDArray[np.bool_]:
+    """Whether the judges of a row have learnt its class, (rows,): rows of other folds that judge have it too.
+
+    Args:
+        labels: class numbers, (rows,).
+        fold: (rows,) fold of each row.
+        sample: rows that judge the others.
+
+    >>> learnt_elsewhere(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 0]), np.arange(5)).tolist()
+    [True, True, False, False, False]
+    """
+    counts = cross_counts(fold[sample], labels[sample], (int(fold.max()) + 1, int(labels.max()) + 1))
+    return ((counts.sum(axis=0) - counts) > 0)[fold, labels]
+
+
 def _choose_penalty(x: NDArray, y: Ids, out: NDArray, classes: int) -> float:
     """The penalty of the probes with the lowest log-loss, at its best temperature, on the rows of one fold."""
     losses = {}

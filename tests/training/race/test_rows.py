@@ -42,6 +42,15 @@ def test_folds_begin_with_fewer_rows_where_time_is_short():
     ]  # fmt: skip
 
 
+def test_a_class_of_two_rows_is_learnt_wherever_it_is_judged():
+    """Regression: of classes smaller than the folds all rows could judge one fold, and none was learnt from."""
+    rows = RaceRows.of(parts(40, 40, classes=40), seed=0)
+    for fold in range(rows.folds):
+        trial = rows.trial(rows.most, fold)
+        learnt = {*rows.texts.label[[*trial.train, *trial.inner]]}
+        assert {*rows.texts.label[trial.judged]} <= learnt
+
+
 def test_a_text_that_is_repeated_stands_on_one_side():
     texts = Texts.of(["same", "other", "third", "more"] * 20, ["a", "b", "a", "b"] * 20)
     rows = RaceRows.of(Splits(texts, labelled(20, 2), None, ()), seed=0)
