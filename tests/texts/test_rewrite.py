@@ -3,9 +3,11 @@
 import gzip
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from separatrix.errors import OptionError
+from separatrix.errors import DataError, OptionError
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
 
@@ -33,15 +35,56 @@ def test_separators_and_packed_files_are_read_as_texts_are(tmp_path):
     assert check_same_format(path, tmp_path / "out.tsv") == ".tsv"
 
 
-def test_json_lines_are_kept_byte_by_byte_and_an_array_becomes_lines(tmp_path):
+def test_json_lines_are_kept_byte_by_byte(tmp_path):
     lines = [b'{"text": "a",  "n": 1.50}\n', b"\n", b'{"text": "\xc3\xa9"}\n']
     path = tmp_path / "data.jsonl"
     path.write_bytes(b"".join(lines))
     assert without_rows(path, [1]) == (lines[0], 1)
     assert without_rows(path, [0]) == (lines[2], 1)
-    array = tmp_path / "data.json"
-    array.write_text('[{"text": "a"}, {"text": "b"}]')
-    assert without_rows(array, [0]) == (b'{"text": "b"}\n', 1)
+
+
+def test_a_mark_stays_and_a_carriage_return_ends_no_line(tmp_path):
+    """Regression: the mark was lost, and a record with a bare CR as white space was cut in two."""
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a",\r"n": 1}\r\n{"text": "b"}\n')
+    assert without_rows(path, []) == (path.read_bytes(), 2)
+    assert without_rows(path, [1]) == (b'\xef\xbb\xbf{"text": "a",\r"n": 1}\r\n', 1)
+    assert without_rows(path, [0]) == (b'\xef\xbb\xbf{"text": "b"}\n', 1)
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        ([], '\ufeff\n[ {"t": "a,]"},\n  {"n": 1.50, "l": [1]}\t, {"t": "é"}\n]\n'),
+        ([0], '\ufeff\n[\n  {"n": 1.50, "l": [1]}\t, {"t": "é"}\n]\n'),
+        ([1], '\ufeff\n[ {"t": "a,]"}\t, {"t": "é"}\n]\n'),
+        ([2], '\ufeff\n[ {"t": "a,]"},\n  {"n": 1.50, "l": [1]}\n]\n'),
+        ([0, 1, 2], "\ufeff\n[\n]\n"),
+    ],
+)
+def test_an_array_stays_an_array(gone, left, tmp_path):
+    """Regression: it became lines in a file named .json."""
+    path = tmp_path / "data.json"
+    path.write_text('\ufeff\n[ {"t": "a,]"},\n  {"n": 1.50, "l": [1]}\t, {"t": "é"}\n]\n', encoding="utf-8")
+    assert without_rows(path, gone) == (left.encode(), 3 - len(gone))
+
+
+def test_a_long_cell_is_kept_and_a_broken_row_is_named(tmp_path):
+    """Regression: a cell beyond the limit of the csv module ended in its raw error."""
+    path = tmp_path / "data.csv"
+    path.write_text(f"text,label\n{'long ' * 40_000},a\nb,b\n")
+    assert without_rows(path, [1]) == (path.read_bytes().removesuffix(b"b,b\n"), 1)
+    path.write_text('text,label\n"a" b,a\n')
+    with pytest.raises(DataError, match=r"data\.csv line 2 cannot be read"):
+        without_rows(path, [])
+
+
+def test_whole_numbers_with_gaps_stay_whole(tmp_path):
+    frame = pd.DataFrame({"text": ["a", "b"], "n": pd.array([2**60 + 1, None], "Int64")})
+    frame.to_json(tmp_path / "data.jsonl", orient="records", lines=True)
+    pq.write_table(pa.table({"text": ["a", "b"], "n": [2**60 + 1, None]}), tmp_path / "data.parquet")
+    for name in ("data.jsonl", "data.parquet"):
+        assert read_columns(tmp_path / name).to_csv(index=False) == f"text,n\na,{2**60 + 1}\nb,\n"
 
 
 def test_parquet_keeps_its_types(tmp_path):

@@ -144,7 +144,7 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
     separator = reading.sep or SEPARATORS[split_name(path).kind]
     quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
     swallows = StrayQuoteFinder(separator)
-    with open_bytes(path) as file, _long_cells():
+    with open_bytes(path) as file, long_cells():
         lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         rows = csv.reader(_without_nul(lines, name), delimiter=separator, quoting=quoting, strict=True)
         start, number = 1, 0
@@ -165,9 +165,14 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
                 number += bool(row)
                 start = rows.line_num + 1
         except csv.Error as error:
-            hint = f'write a double quote inside a quoted cell as "", and close each quoted cell{_no_quotes(reading)}'
-            raise DataError(f"{name} line {start} cannot be read", got=str(error), hint=hint) from error
+            raise broken_row(f"{name} line {start}", error, reading) from error
     return Cells(columns, swallows.warnings(name))
+
+
+def broken_row(where: str, error: csv.Error, reading: LoadRecipe) -> DataError:
+    """The error for a row of csv or tsv whose quotes do not fit together."""
+    hint = f'write a double quote inside a quoted cell as "", and close each quoted cell{_no_quotes(reading)}'
+    return DataError(f"{where} cannot be read", got=str(error), hint=hint)
 
 
 def _no_quotes(reading: LoadRecipe) -> str:
@@ -209,7 +214,8 @@ class StrayQuoteFinder:
 
 
 @contextmanager
-def _long_cells() -> Iterator[None]:
+def long_cells() -> Iterator[None]:
+    """Cells of csv as long as texts may be."""
     # The csv module cuts off at 131072 characters, for the whole process; a long report may well have more.
     before = csv.field_size_limit(LONGEST)
     try:

@@ -1,7 +1,7 @@
 """A file of texts written again: all its columns as a frame, or the file itself without some of its rows.
 
-Rows are counted from 0 on, as the ids of `Texts` are. What is kept of csv, tsv and JSON lines is kept byte by byte;
-of Parquet with its types.
+Rows are counted from 0 on, as the ids of `Texts` are. What is kept of csv, tsv and JSON is kept byte by byte; of
+Parquet with its types.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,23 @@ from typing import TYPE_CHECKING, Any
 from separatrix.errors import DataError, OptionError, readable
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.opened import open_bytes, split_name
-from separatrix.texts.read import READERS, SEPARATORS, json_records, opening, separated_cells
+from separatrix.texts.read import (
+    READERS,
+    SEPARATORS,
+    broken_row,
+    json_records,
+    long_cells,
+    opening,
+    parse_json,
+    separated_cells,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LINES = (".jsonl", ".ndjson", ".json")
+_BOM = b"\xef\xbb\xbf"
+_SPACE_OR_COMMA = re.compile(r"[ \t\n\r,]*")
 
 
 def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
@@ -37,9 +49,12 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
         if kind in SEPARATORS:
             return pd.DataFrame(separated_cells(path, reading or LoadRecipe(), lambda names: names).columns)
         if kind in LINES:
-            return pd.DataFrame([record for record, _ in json_records(path, ())])
+            return pd.DataFrame([record for record, _ in json_records(path, ())], dtype=object)  # 1 stays no 1.0
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         with open_bytes(path) as file:
-            return pd.read_parquet(io.BytesIO(file.read()))
+            return pq.read_table(pa.BufferReader(file.read())).to_pandas(integer_object_nulls=True)
 
 
 def read_column(source: Any, name: str, reading: LoadRecipe | None = None) -> list[Any] | None:
@@ -86,7 +101,9 @@ def without_rows(path: Path, rows: Collection[int], reading: LoadRecipe | None =
     with opening(path):
         if kind == ".parquet":
             return _parquet(path, gone)
-        records = _json_lines(path) if kind in LINES else _separated_records(path, reading or LoadRecipe())
+        if kind in LINES:
+            return _json(path, gone)
+        records = _separated_records(path, reading or LoadRecipe())
         kept = [record for number, record in enumerate(records, -1) if number not in gone]
     return b"".join(kept), len(kept) - 1
 
@@ -109,7 +126,7 @@ def _separated_records(path: Path, reading: LoadRecipe) -> Iterator[bytes]:
     """What stands before the first row, then each row, with the lines that it takes."""
     quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
     lines: list[str] = []
-    with open_bytes(path) as file:
+    with open_bytes(path) as file, long_cells():
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
 
         def noted() -> Iterator[str]:
@@ -118,22 +135,50 @@ def _separated_records(path: Path, reading: LoadRecipe) -> Iterator[bytes]:
                 yield line.removeprefix("\ufeff") if number == 0 else line
 
         separator = reading.sep or SEPARATORS[split_name(path).kind]
-        for row in csv.reader(noted(), delimiter=separator, quoting=quoting, strict=True):
-            if row:  # an empty line is no row, and stays with the one behind it
-                yield "".join(lines).encode()
-                lines.clear()
+        rows = csv.reader(noted(), delimiter=separator, quoting=quoting, strict=True)
+        try:
+            for row in rows:
+                if row:  # an empty line is no row, and stays with the one behind it
+                    yield "".join(lines).encode()
+                    lines.clear()
+        except csv.Error as error:
+            raise broken_row(f"{readable(str(path))} line {rows.line_num}", error, reading) from error
 
 
-def _json_lines(path: Path) -> Iterator[bytes]:
-    """Nothing, then a line for each record; records of one array become lines."""
-    yield b""
+def _json(path: Path, gone: frozenset[int]) -> tuple[bytes, int]:
+    """Lines or an array, as it is written."""
     with open_bytes(path) as file:
-        data = file.read().removeprefix(b"\xef\xbb\xbf")
+        data = file.read()
+    mark = _BOM if data.startswith(_BOM) else b""
+    data = data.removeprefix(mark)
     if data.lstrip().startswith(b"["):
-        for record, _ in json_records(path, ()):
-            yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
-        return
-    yield from (line for line in data.splitlines(keepends=True) if line.strip())
+        kept, left = _array(data.decode(), gone, readable(str(path)))
+        return mark + kept.encode(), left
+    lines = [line for line in io.BytesIO(data) if line.strip()]  # only \n ends one
+    rows = [line for number, line in enumerate(lines) if number not in gone]
+    return mark + b"".join(rows), len(rows)
+
+
+def _array(text: str, gone: frozenset[int], name: str) -> tuple[str, int]:
+    """A JSON array without these items, each of the others behind what stood before it."""
+    parse_json(text, name)  # says what is wrong with it
+    decoder, kept, left, number = json.JSONDecoder(), list[str](), 0, 0
+    end = text.index("[") + 1
+    head = text[:end]
+    while text[start := _start(text, end)] != "]":
+        before, end = text[end:start], decoder.raw_decode(text, start)[1]
+        if number not in gone:
+            kept += [before if left else before.replace(",", ""), text[start:end]]
+            left += 1
+        number += 1
+    return "".join([head, *kept, text[end:]]), left
+
+
+def _start(text: str, end: int) -> int:
+    """Where the next item begins, or the array ends."""
+    found = _SPACE_OR_COMMA.match(text, end)
+    assert found is not None  # it may be empty
+    return found.end()
 
 
 def _parquet(path: Path, gone: frozenset[int]) -> tuple[bytes, int]:
