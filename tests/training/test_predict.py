@@ -58,6 +58,10 @@ def test_a_plain_list_of_texts_is_answered(finished, splits):
     whole = predict_texts(load_model(folder, device="cpu"), splits.test)
     assert frame["predicted"].tolist() == whole["predicted"].iloc[:3].tolist()
     assert frame["text"].tolist() == texts
+    for same in (pd.Series(texts, index=[7, 8, 9]), np.array(texts), np.array(texts, dtype=object)):
+        pd.testing.assert_frame_equal(predict(folder, same), frame)
+    with pytest.raises(DataError, match="texts cannot be read from this: got ndarray"):
+        predict(folder, np.array([texts]))
     assert len(predict(folder, [])) == 0
     with pytest.raises(OptionError, match="--label has no effect: the texts are a list"):
         predict(folder, texts, label="kind")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,13 @@ from separatrix.points import Points
 from separatrix.progress import Counter, Progress
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.cluster import SuspectsRecipe
-from separatrix.recipe.load import LoadRecipe
+from separatrix.recipe.load import LABEL, LoadRecipe
 from separatrix.recipe.train import POOL_TEXTS
+from separatrix.store.artifacts import write_file
 from separatrix.store.files import write_bytes
-from separatrix.texts import Texts, load_texts
+from separatrix.texts import Splits, Texts, load_texts
 from separatrix.texts.label_sets import free_separator, hold_out_sets, indicator, joined, set_names
+from separatrix.texts.opened import split_name
 from separatrix.texts.pairs import SECOND, shown
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
 from separatrix.texts.set_checks import joined_labels
@@ -40,13 +44,14 @@ class ReadTexts:
 
     points: Points
     warnings: list[str]
+    label: str  # column of the labels in the points
     separator: str | None  # between the labels of a row, where it may have several
 
 
-def read_texts(
-    source: Texts | str | Path, recipe: SuspectsRecipe, loading: LoadRecipe, progress: Progress
-) -> ReadTexts:
-    """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
+def read_texts(source: Any, recipe: SuspectsRecipe, loading: LoadRecipe, progress: Progress) -> ReadTexts:
+    """Points of the labelled rows of splits or of what `load_texts` reads, and warnings about the texts.
+
+    Rows of splits stand one part after the other.
 
     Raises:
         DataError: the source cannot be read, or has no classes.
@@ -55,7 +60,8 @@ def read_texts(
     import pandas as pd
 
     columns: dict[str, Any] = {"text": recipe.text, "label": recipe.label, "label_separator": recipe.label_separator}
-    texts = load_texts(source, **columns, **recipes.to_dict(loading))
+    whole = reduce(Texts.join, source.parts.values()) if isinstance(source, Splits) else source
+    texts = load_texts(whole, **columns, **recipes.to_dict(loading))
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
     if texts.kind != "sets":
@@ -76,16 +82,18 @@ def read_texts(
         plans = tuple(plan for plan in plans if plan.name == pool)
     blocks, tokens = extract_blocks(backbone, texts.text, plans, Counter(progress, "vectors", len(texts)))
     pool = best_pool(blocks, texts, recipe.seed) if len(blocks) > 1 else next(iter(blocks))
-    table = texts.to_frame().drop(columns=SECOND, errors="ignore").rename(columns={"label": recipe.label})
+    table = texts.to_frame().drop(columns=SECOND, errors="ignore")
+    label = LABEL if recipe.label in table else recipe.label  # `id`, say, is the number of a row
+    table = table.rename(columns={LABEL: label})
     table["text"] = list(map(shown, texts.text))
     separator = None
     if texts.kind == "sets":
         separator = recipe.label_separator or free_separator(texts.label.tolist())
-        table[recipe.label] = joined(texts.label.tolist(), separator)
+        table[label] = joined(texts.label.tolist(), separator)
     alone = "type --label-separator {sign} to judge each label by itself"
     warnings = [*texts.warnings, *why, *joined_labels(texts, alone), *backbone.source.warnings, *tokens.unread.warn()]
     warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
-    return ReadTexts(Points.of({pool: blocks[pool]}, table), warnings, separator)
+    return ReadTexts(Points.of({pool: blocks[pool]}, table), warnings, label, separator)
 
 
 def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> str:
@@ -115,8 +123,37 @@ def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> st
     return fit_linear(known, judged, len(names), seed).pool
 
 
-def check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
-    """Refuse a file of rows without the suspects that cannot be written."""
+@contextmanager
+def cleaned_file(
+    source: Any, drop: Path | None, loading: LoadRecipe, *, overwrite: bool
+) -> Iterator[Callable[[Sequence[int]], dict[str, Any] | None]]:
+    """Hold the file of rows without the suspects, and give what writes it; without one that does nothing.
+
+    The writer takes the suspects' numbers, and gives how many they are and how many rows are left. What it may fail of
+    is tried before: rows that cannot be told apart, and a place that cannot be written.
+
+    Raises:
+        OptionError: no file of texts, one of another format, or the file that is read.
+        StoreError: the file is there, another process is writing it, or it cannot be written.
+        DataError: the source cannot be read.
+    """
+    if drop is None:
+        yield lambda _suspects: None
+        return
+    _check_drop(source, drop, overwrite=overwrite)
+    if split_name(Path(source)).kind != ".parquet":  # of which nothing fails that is not read as texts before
+        without_rows(Path(source), (), loading)
+
+    def write(suspects: Sequence[int]) -> dict[str, Any]:
+        data, left = without_rows(Path(source), suspects, loading)
+        write_bytes(drop, data)
+        return {"file": drop.name, "dropped": len(suspects), "left": left}
+
+    with write_file(drop, overwrite=overwrite):
+        yield write
+
+
+def _check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
     if not isinstance(source, str | Path) or not Path(source).is_file():
         raise OptionError("--drop needs one file of texts", got=type(source).__name__, hint="leave --drop away")
     check_same_format(Path(source), drop)
@@ -126,21 +163,16 @@ def check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
         raise StoreError(f"{drop} is there already", hint="name another file, or add --overwrite")
 
 
-def write_cleaned(source: Path, suspects: Sequence[int], drop: Path, loading: LoadRecipe) -> dict[str, Any]:
-    """Write a file of texts without its suspects; how many rows these are, and how many are left."""
-    data, left = without_rows(source, suspects, loading)
-    write_bytes(drop, data)
-    return {"file": drop.name, "dropped": len(suspects), "left": left}
-
-
 def label_issues(rows: pd.DataFrame, source: Any, loading: LoadRecipe) -> pd.DataFrame:
-    """The rows of a source in its order, with all columns of a file, and four columns under the names of cleanlab."""
+    """The rows of a source in its order with all columns of a file or frame, and four under the names of cleanlab."""
     import pandas as pd
 
     renamed = {"is_label_issue": "is_label_issue", "score": "label_quality", "label": "given_label"}
     issues = rows[[*renamed, "suggested"]].rename(columns=renamed | {"suggested": "predicted_label"})
-    if isinstance(source, str | Path) and Path(source).is_file():
-        given = read_columns(Path(source), loading).iloc[rows["id"].to_numpy()].reset_index(drop=True)
+    is_file = isinstance(source, str | Path) and Path(source).is_file()
+    if is_file or isinstance(source, pd.DataFrame):
+        whole = read_columns(Path(source), loading) if is_file else source
+        given = whole.iloc[rows["id"].to_numpy()].reset_index(drop=True)
     else:
         given = rows[[name for name in ("id", "text", "group") if name in rows]]
     return pd.concat([given.drop(columns=[name for name in issues if name in given]), issues], axis=1)

@@ -37,7 +37,7 @@ from separatrix.analysis.judged_rows import (
     which_rows,
 )
 from separatrix.analysis.label_set_suspects import judge_label_sets, judge_run_label_sets, label_listing
-from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
+from separatrix.analysis.labelled_files import cleaned_file, label_issues, read_texts
 from separatrix.analysis.neighbor_graph import surroundings
 from separatrix.analysis.project import LABEL
 from separatrix.errors import DataError, OptionError, StoreError
@@ -72,7 +72,6 @@ from separatrix.store.points import open_points
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.store.rows import ParquetTable, write_rows
 from separatrix.store.table import read_table, write_table
-from separatrix.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,8 +166,7 @@ class Suspects(Result):
 
     def _page_rows(self) -> PageRows:
         """All rows as a page shows them: the judges' answers against the labels."""
-        named = self.recipe.label if isinstance(self.recipe, SuspectsRecipe) else self.recipe.get("label", LABEL)
-        columns = [named if named in self.row_table else LABEL, "suggested", "id", "score", "is_label_issue"]
+        columns = [LABEL, "suggested", "id", "score", "is_label_issue"]  # the label's own may be called `score`
         frame = self.row_table.frame([*columns, *(["text"] if "text" in self.row_table else [])])
         given = [frame[name].astype(str).tolist() for name in columns[:2]]
         names = list(dict.fromkeys([*self.classes, *given[0], *given[1]]))
@@ -181,7 +179,7 @@ class Suspects(Result):
 
 @checks_arguments
 def suspects(
-    source: Points | Texts | Result | str | Path,
+    source: Any,
     *,
     recipe: SuspectsRecipe | None = None,
     out: str | Path | None = None,
@@ -194,9 +192,9 @@ def suspects(
     """Find labels that are likely wrong.
 
     Args:
-        source: points with a label column, or their folder; labelled `Texts`, or what `load_texts` reads, whose vectors
-            a frozen model gives (`model`, `pool`); or a run (its result or its folder), whose validation rows are then
-            judged.
+        source: points with a label column, or their folder; labelled texts, as `Splits` or what `load_texts` reads (a
+            file, a frame), whose vectors a frozen model gives (`model`, `pool`); or a run (its result or its folder),
+            whose validation rows are then judged.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         drop: file to write: the rows of a file of texts but for the suspects, in its own format.
@@ -220,26 +218,21 @@ def suspects(
     loading, wanted = LoadRecipe(**reading), recipes.replace(recipe or SuspectsRecipe(), **options)
     given = (source.folder or source) if isinstance(source, Result) else source
     inputs = given.folders if isinstance(given, Points) else [getattr(given, "source", given)]
-    if drop is not None:
-        check_drop(given, Path(drop), overwrite=overwrite)
+    with cleaned_file(given, None if drop is None else Path(drop), loading, overwrite=overwrite) as write_cleaned:
 
-    def judge() -> Suspects:
-        result = _of_source(given, wanted, loading, {*options, *reading}, verify, progress)
-        if drop is None:
-            return result
-        return replace(
-            result, dropped=write_cleaned(Path(str(given)), result.table["id"].tolist(), Path(drop), loading)
-        )
+        def judge() -> Suspects:
+            result = _of_source(given, wanted, loading, {*options, *reading}, verify, progress)
+            return replace(result, dropped=write_cleaned(result.table["id"].tolist()))
 
-    return Suspects.produce(
-        judge,
-        wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
-        inputs=[one for one in (*inputs, wanted.run, wanted.neighbors) if isinstance(one, str | Path)],
-    )  # fmt: skip
+        return Suspects.produce(
+            judge,
+            wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
+            inputs=[one for one in (*inputs, wanted.run, wanted.neighbors) if isinstance(one, str | Path)],
+        )  # fmt: skip
 
 
 def _of_source(
-    source: Points | Texts | Result | str | Path,
+    source: Any,
     recipe: SuspectsRecipe,
     loading: LoadRecipe,
     given: set[str],
@@ -251,16 +244,16 @@ def _of_source(
     kind = source.kind if isinstance(source, Result) else kind
     if not isinstance(source, Points | Result) and kind is None:
         read = read_texts(source, recipe, loading, progress)
-        of_texts = _of_points(read.points, read.warnings, recipe, verify, read.separator)
+        of_column = recipes.replace(recipe, label=read.label)
+        of_texts = _of_points(read.points, read.warnings, of_column, verify, read.separator)
         judged = of_texts.judged.replace("the points", "the texts", 1)
-        return replace(of_texts, judged=judged, issues=label_issues(of_texts.rows, source, loading))
+        return replace(of_texts, judged=judged, recipe=recipe, issues=label_issues(of_texts.rows, source, loading))
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
         for name in names:
             if name in given or getattr(recipe, name, None) != getattr(SuspectsRecipe, name, None):
                 raise OptionError(f"{flag(name)} has no effect: it belongs to {owner}", hint=f"leave {flag(name)} away")
     if isinstance(source, Points):
         return _of_points(source, [], recipe, verify)
-    assert not isinstance(source, Texts)
     if kind == "run":
         return _of_run(FinishedRun.of(source), recipe, verify)
     if kind != "points" or isinstance(source, Result):

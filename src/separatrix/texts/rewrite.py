@@ -176,9 +176,9 @@ def _array(text: str, gone: frozenset[int], name: str) -> tuple[str, int]:
 
 def _start(text: str, end: int) -> int:
     """Where the next item begins, or the array ends."""
-    found = _SPACE_OR_COMMA.match(text, end)
-    assert found is not None  # it may be empty
-    return found.end()
+    between = _SPACE_OR_COMMA.match(text, end)
+    assert between is not None  # it may be empty
+    return between.end()
 
 
 def _parquet(path: Path, gone: frozenset[int]) -> tuple[bytes, int]:

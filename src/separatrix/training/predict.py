@@ -49,8 +49,8 @@ def predict(
 
     Args:
         model: what `train`, `load` or `load_model` gives, or the folder of a run.
-        data: a list of texts, `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept. A
-            column `id` of one file or of a frame is kept too, and the number of a row is then called `row`.
+        data: a list, series or array of texts, `Texts`, or anything that `load_texts` reads; texts with nothing in them
+            are kept. A column `id` of one file or of a frame is kept too, and the number of a row is then called `row`.
         text: column of the texts, or the two of pairs.
         label: column of labels to be copied beside the answers.
         label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
@@ -74,8 +74,8 @@ def predict(
         columns |= {} if label is None else {"label_separator": label_separator}
         if isinstance(data, Texts):
             texts = data
-        elif isinstance(data, list | tuple):
-            texts = listed_texts(data, {"text": text if text != TEXT else None, "label": label, **reading})
+        elif isinstance(data, list | tuple) or (isinstance(data, np.ndarray | pd.Series) and data.ndim == 1):
+            texts = listed_texts(list(data), {"text": text if text != TEXT else None, "label": label, **reading})
         else:
             texts = load_texts(data, **columns, keep_blank=True, **reading)
         trained = load_model(model) if isinstance(model, str | Path) else model
