@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.estimators import AutoClassifier, PromptClassifier
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.training.verb import train
@@ -88,3 +88,10 @@ def test_refused(tmp_path, parts):
         AutoClassifier(budget="soon").fit(texts, labels)
     with pytest.raises(StoreError, match="holds no race"):
         AutoClassifier.load(tmp_path)
+
+
+def test_classes_of_two_rows_are_refused_in_one_sentence_with_what_to_do(tiny):
+    """Regression: one of the two became a validation row, and fit called it a class with one row to learn from."""
+    labels = [f"class {row % 12}" for row in range(24)]
+    with pytest.raises(DataError, match=r"no class has a row to spare for validation: got 12 classes in 24 rows.*=\(X"):
+        AutoClassifier(str(tiny("gpt2")), recipe=PROBE).fit([f"text {row}" for row in range(24)], labels)

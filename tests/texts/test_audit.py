@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.texts import Texts, duplicates, load_texts, overlap
-from separatrix.texts.audit import normalise
+from separatrix.texts.characters import normalise
 
 WORDS = st.lists(st.tuples(st.sampled_from(["a b", "A b", "a  B", "c", "C", "d"]), st.sampled_from("xyz")), min_size=1)
 

@@ -51,6 +51,13 @@ def test_a_label_that_training_never_saw_is_still_an_error_of_its_own():
     assert settle_rare(parts("aabb", test=("a", "x"))).test.label.tolist() == ["a", "x"]
 
 
+def test_a_part_of_which_no_row_is_left_is_refused():
+    """Regression: training went on without test rows, to an error about an empty array."""
+    with pytest.raises(DataError, match=r"no row of validation is left without the classes .* type --rare merge"):
+        settle_rare(parts("aabbcd", test=("c", "d")))
+    assert settle_rare(parts("aabbcd", test=("c", "d")), "merge").test.label.tolist() == [MERGED, MERGED]
+
+
 def test_numbers_to_predict_and_integers_have_no_merged_class():
     numbers = Splits(*[Texts.of(["u", "v", "w"], [0.5, 1.5, 2.5])] * 2, None, ())
     assert settle_rare(numbers) is numbers

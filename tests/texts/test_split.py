@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError
-from separatrix.texts import load_splits
-from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
+from separatrix.texts import Texts, load_splits
+from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified, text_numbers
 
 SHARES = st.floats(min_value=0.02, max_value=0.98)
 LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=120).map(np.array)
@@ -113,6 +113,62 @@ def test_a_group_that_leaves_a_class_one_row_is_passed_over():
     classes = np.array([0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0])
     for seed in range(6):  # without x, class 1 has one row; y would do, and so would z
         assert set(groups[hold_out_groups(groups, classes, 0.3, seed)]) <= {"y", "z"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELS, st.data(), SHARES, st.integers(0, 10))
+def test_rows_of_one_text_stand_on_one_side(labels, data, share, seed):
+    """Regression: copies stood in test and in training, and the test figure was that of memory."""
+    draw = st.lists(st.integers(0, len(labels) - 1), min_size=len(labels), max_size=len(labels))
+    text = text_numbers([f"t{label} {number}" for label, number in zip(labels, data.draw(draw), strict=True)])
+    if max(len(set(text[labels == label])) for label in set(labels.tolist())) < 3:
+        return  # nothing is held out, or one of two texts
+    held = hold_out_stratified(labels, share, seed, text=text)
+    assert held.any()
+    assert not set(text[held]) & set(text[~held])
+    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
+        assert (~held & (labels == label)).sum() >= min(size, 2)
+
+
+def test_a_copy_with_another_label_leaves_its_class_two_rows():
+    labels, text = np.array([0] * 10 + [1, 1]), np.array([*range(10), 3, 7])
+    held = [hold_out_stratified(labels, 0.3, seed, text=text) for seed in range(20)]
+    assert not any(mask[[3, 7, 10, 11]].any() for mask in held)
+    assert all(mask.any() for mask in held)
+
+
+def test_without_copies_the_rows_are_those_of_the_seed():
+    for _, labels in planted_labels():
+        texts = text_numbers([f"text {row}" for row in range(len(labels))])
+        for share, seed in ((0.1, 0), (0.25, 3)):
+            assert np.array_equal(
+                hold_out_stratified(labels, share, seed), hold_out_stratified(labels, share, seed, text=texts)
+            )
+
+
+@pytest.mark.parametrize("by", ["label", "rows"])
+@pytest.mark.parametrize("label", [lambda row: "ab"[row % 2], lambda row: row / 2, lambda row: ["a", "b"][: row % 3]])
+def test_copies_of_a_text_are_held_out_together_and_counted(label, by):
+    once = [f"text {row}" for row in range(60)]
+    twice = Texts.of([*once, *map(str.upper, once)], [label(row % 60) for row in range(120)])
+    splits = load_splits(twice, by=by)
+    parts = {name: {*map(str.lower, part.text)} for name, part in splits.parts.items()}
+    assert sum(map(len, parts.values())) == 60
+    assert len(splits.test) == 24
+    assert "the copies of a text stay on one side: 60 repeated rows)" in splits.notes[0]
+    single = load_splits(twice.take(range(60)), by=by)
+    assert {*map(str.lower, single.test.text)} == parts["test"]
+    assert "copies" not in single.notes[0]
+
+
+@pytest.mark.parametrize("labels", ["xxyy", [*range(50), *range(50)]])
+def test_no_class_is_left_one_row_by_what_is_held_out(labels):
+    """Regression: one of two rows went to test, its class was dropped as too rare, and with it all test rows."""
+    texts = Texts.of([f"text {row}" for row in range(len(labels))], list(labels))
+    with pytest.raises(DataError, match=r"no class has a row to spare for test: got \d+ classes .*; add rows of each"):
+        load_splits(texts)
+    three = Texts.of([f"text {row}" for row in range(150)], [*range(50)] * 3)
+    assert min(np.unique(load_splits(three).train.label, return_counts=True)[1]) == 2
 
 
 @pytest.mark.parametrize("names", [(5, 4, 3, 2, 1, 0), (2, 0, 5, 1, 3, 4)])

@@ -18,7 +18,7 @@ from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import ConfidentJoint, confident_joint
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.rowtable import RowTable
-from separatrix.texts.audit import normalise
+from separatrix.texts.characters import normalise
 
 FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, ModelError, warn
-from separatrix.texts.audit import normalise
+from separatrix.texts.characters import normalise
 from separatrix.texts.pairs import shown
 
 MUCH = 0.01  # share of texts with an unknown token from which on there is a warning

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from separatrix.texts.characters import normalise
 from separatrix.texts.table import Texts
 
 
@@ -24,15 +25,6 @@ class Duplicates:
     # does not give to that text.
     conflicting: int
     rows: np.ndarray  # (normalised,) int64, ascending
-
-
-def normalise(text: str) -> str:
-    """Lower case, runs of white space as one blank, none at the ends.
-
-    >>> normalise(" Who  is   SHE ? ")
-    'who is she ?'
-    """
-    return " ".join(text.lower().split())
 
 
 def duplicates(texts: Texts) -> Duplicates:

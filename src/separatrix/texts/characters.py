@@ -55,6 +55,15 @@ def likeness(name: str) -> str:
     return " ".join(normalize("NFKC", HIDDEN.sub("", name)).casefold().split())
 
 
+def normalise(text: str) -> str:
+    """Lower case, runs of white space as one blank, none at the ends.
+
+    >>> normalise(" Who  is   SHE ? ")
+    'who is she ?'
+    """
+    return " ".join(text.lower().split())
+
+
 def listed_characters(values: Sequence[str]) -> str:
     r"""The invisible characters of these strings by their numbers.
 

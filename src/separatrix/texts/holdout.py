@@ -1,10 +1,13 @@
-"""Validation rows where none were given: a seeded tenth, or whole groups."""
+"""Rows held out of those to learn from, and how, in words; where no validation rows were given, a tenth of them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 
 from separatrix.errors import DataError
+from separatrix.texts.audit import duplicates, overlap
+from separatrix.texts.split import KEPT
 from separatrix.texts.table import Texts
 
 HELD_OUT = 0.1
@@ -12,20 +15,73 @@ FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
 FEWEST_GROUPS = 5  # one whole group of fewer is too much of the data, and the choice would be that group's
 
 
+OWN = "give them yourself with validation=(X, y)"
+FILES = "add rows of each class, or give train, validation and test as files of one folder"
+
+
+def hold_out_part(
+    part: str, table: Texts, share: float, seed: int, by: str = "label", *, hint: str = FILES
+) -> tuple[Texts, Texts, str]:
+    """The rows that stay, those that are held out, and how, in words.
+
+    Args:
+        part: that the held-out rows are for.
+        table: rows to learn from.
+        share: to hold out.
+        seed: of the draw.
+        by: as for `Texts.split`.
+        hint: what to do where nothing can be held out.
+
+    Raises:
+        DataError: too few rows; a class would be left with one row to learn from.
+
+    >>> hold_out_part("test", Texts.of(["u", "v", "w", "x", "x"], ["a", "a", "a", "b", "b"]), 0.3, seed=0)[2]
+    '(stratified by label, seed 0; the copies of a text stay on one side: 1 repeated row)'
+    """
+    rest, held = table.split(share, seed, by)
+    if by == "group":
+        return rest, held, f"(whole groups, seed {seed})"
+    way = "drawn plainly"
+    if by == "label" and table.kind == "sets":
+        way = "with the share of each label"
+    elif by == "label" and table.kind in ("names", "integers"):
+        way = "stratified by label"
+        _refuse_single(part, table, rest, hint)
+    copies = duplicates(table).normalised
+    if not copies or overlap(rest, held).normalised:
+        return rest, held, f"({way}, seed {seed})"
+    rows = f"{copies} repeated row{'s' if copies > 1 else ''}"
+    return rest, held, f"({way}, seed {seed}; the copies of a text stay on one side: {rows})"
+
+
+def _refuse_single(part: str, table: Texts, rest: Texts, hint: str) -> None:
+    """Refuse a hold-out that leaves a class one of its rows: none had more to give."""
+    assert table.label is not None
+    assert rest.label is not None
+    before, left = Counter(table.label.tolist()), Counter(rest.label.tolist())
+    if any(rows >= KEPT > left[label] for label, rows in before.items()):
+        raise DataError(
+            f"{table.source}: no class has a row to spare for {part}",
+            got=f"{len(before)} classes in {len(table)} rows",
+            expected="3 different texts of a class: two to learn from, one to hold out",
+            hint=hint,
+        )
+
+
 def hold_out(table: Texts, seed: int) -> tuple[Texts, Texts]:
     """Training and validation rows: a seeded tenth is held out, stratified by class.
 
     Raises:
-        DataError: too few rows.
+        DataError: too few rows, in all or of each class.
     """
     if len(table) < FEWEST_ROWS:
         raise DataError(
             f"{table.source}: too few rows to hold a tenth out for validation",
             got=len(table),
             expected=f"{FEWEST_ROWS} or more",
-            hint="give them yourself with validation=(X, y)",
+            hint=OWN,
         )
-    return table.split(HELD_OUT, seed)
+    return hold_out_part("validation", table, HELD_OUT, seed, hint=f"add rows of each class, or {OWN}")[:2]
 
 
 def hold_out_whole(table: Texts, seed: int) -> tuple[Texts, Texts, str]:

@@ -25,6 +25,7 @@ from separatrix.recipe.core import checked, flag, option_names
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, as_columns, same_kind
 from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
+from separatrix.texts.holdout import hold_out_part
 from separatrix.texts.hub import (
     dataset_parts,
     is_datasets_object,
@@ -97,7 +98,7 @@ class Splits:
         >>> {name: len(part) for name, part in Splits(table, table, None, ()).with_seen(0.25).parts.items()}
         {'train': 30, 'validation': 40, 'seen': 10}
         """
-        train, seen = self.train.split(share, seed)
+        train, seen, _ = hold_out_part("seen", self.train, share, seed)
         note = f"seen: {len(seen)} of {len(self.train)} training rows held out, of groups that are trained on"
         return replace(self, train=train, seen=seen, notes=(*self.notes, note))
 
@@ -256,11 +257,11 @@ def _split_table(table: Texts, validation: float, test: float, seed: int, by: st
     notes: list[str] = []
     rest, tested = table, None
     if test > 0:
-        rest, tested = table.split(test, seed, by)
-        notes.append(f"test: {len(tested)} of {len(table)} rows of {table.name} held out {_how(table, seed, by)}")
-    train, checked = rest.split(validation, seed, by)
+        rest, tested, how = hold_out_part("test", table, test, seed, by)
+        notes.append(f"test: {len(tested)} of {len(table)} rows of {table.name} held out {how}")
+    train, checked, how = hold_out_part("validation", rest, validation, seed, by)
     which = "rows" if tested is None else "remaining rows"
-    notes.append(f"validation: {len(checked)} of {len(rest)} {which} of {table.name} held out {_how(table, seed, by)}")
+    notes.append(f"validation: {len(checked)} of {len(rest)} {which} of {table.name} held out {how}")
     if by != "group":
         notes += _mixed_groups(train, {"test": tested, "validation": checked})
     return Splits(train, checked, tested, tuple(notes))
@@ -271,10 +272,8 @@ def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed:
     notes = [f"{part}: the {len(table)} rows of {table.name}" for part, table in parts.items() if part != "train"]
     if checked is None:
         whole = train
-        train, checked = whole.split(validation, seed, by)
-        notes.insert(
-            0, f"validation: {len(checked)} of {len(whole)} rows of {whole.name} held out {_how(whole, seed, by)}"
-        )
+        train, checked, how = hold_out_part("validation", whole, validation, seed, by)
+        notes.insert(0, f"validation: {len(checked)} of {len(whole)} rows of {whole.name} held out {how}")
         notes += _mixed_groups(train, {"validation": checked}) if by != "group" else []
     if "test" not in parts:
         why = (
@@ -291,15 +290,6 @@ def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed:
             note for part, table in given.items() if table is not None for note in _shared_groups(train, table, part)
         ]
     return Splits(train, checked, parts.get("test"), tuple(notes))
-
-
-def _how(table: Texts, seed: int, by: str) -> str:
-    if by == "group":
-        return f"(whole groups, seed {seed})"
-    if by == "label" and table.kind == "sets":
-        return f"(with the share of each label, seed {seed})"
-    stratified = by == "label" and table.kind in ("names", "integers")
-    return f"(stratified by label, seed {seed})" if stratified else f"(drawn plainly, seed {seed})"
 
 
 def _mixed_groups(train: Texts, held_out: Mapping[str, Texts | None]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import OptionError
+from separatrix.errors import DataError, OptionError
 from separatrix.recipe.load import RARE
 from separatrix.texts.columns import listing
 from separatrix.texts.load import Splits
@@ -28,6 +28,7 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
             are, so that what trains on them refuses them.
 
     Raises:
+        DataError: a part has no other rows than these.
         OptionError: `merge`, where classes are integers, or so few that they are no class together.
 
     >>> texts = Texts.of(["u", "v", "w", "x", "y"], ["a", "a", "b", "b", "c"], source="q.csv")
@@ -58,9 +59,18 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
     parts = {
         name: _merged(part, few) if rare == "merge" else _dropped(part, few) for name, part in splits.parts.items()
     }
+    _check_rows(parts, train.source)
     parts["train"] = replace(parts["train"], warnings=(*train.warnings, line))
     changed: dict[str, Any] = dict(parts)
     return replace(splits, **changed)
+
+
+def _check_rows(parts: dict[str, Texts], source: str) -> None:
+    """Refuse a part of which no row is left."""
+    empty = next((name for name, part in parts.items() if not len(part)), None)
+    if empty is not None:
+        what = f"{source}: no row of {empty} is left without the classes that have fewer than {LEAST} training rows"
+        raise DataError(what, hint="add rows of these classes, or type --rare merge")
 
 
 def _settle_sets(splits: Splits, rare: str) -> Splits:

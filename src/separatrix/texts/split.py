@@ -5,14 +5,20 @@ begin first, so that names of classes decide nothing) and keeps two rows for tra
 stays in training. By group, groups are drawn in random order while they bring the
 held-out rows nearer to the share asked for; a group that holds all but one of a class's training rows is passed over.
 Where nothing could be held out in this way, one row of a class is enough.
+
+Rows with one text are drawn as one, by the label of the first of them. Without copies the draw is that of rows, and so
+it is where nothing else could be held out.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from separatrix.codes import cross_counts, encode, ranks_in_class
 from separatrix.errors import DataError, OptionError
+from separatrix.texts.characters import normalise
 
 KEPT = 2  # training rows of each class: one that is alone cannot be both learnt and checked
 
@@ -27,6 +33,17 @@ def _check(rows: int, share: float, source: str) -> int:
     return min(max(int(rows * share + 0.5), 1), rows - 1)
 
 
+def text_numbers(texts: Sequence[str]) -> np.ndarray:
+    """The number of each row's text, (rows,), by first rows; one up to case and white space is the same.
+
+    >>> text_numbers(["Who?", "Why?", "who?"])
+    array([0, 1, 0])
+    """
+    forms = np.empty(len(texts), dtype=object)
+    forms[:] = [normalise(text) for text in texts]
+    return encode(forms, by_row=True)[0]
+
+
 def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
     """A plain random mask: (rows,) bool, True = held out; `share` of the rows, at least one on each side.
 
@@ -39,11 +56,20 @@ def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data
     return mask
 
 
-def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
+def hold_out_stratified(
+    labels: np.ndarray, share: float, seed: int, *, text: np.ndarray | None = None, source: str = "the data"
+) -> np.ndarray:
     """A random mask that keeps the class shares: (rows,) bool, True = held out.
 
     Each class differs from its exact share by less than one row, and keeps two rows for training: one with fewer than
     three gives none (one row, where no class has three).
+
+    Args:
+        labels: the class of each row.
+        share: of the rows to hold out, between 0 and 1.
+        seed: the same seed gives the same rows.
+        text: number of each row's text, as `text_numbers` gives it: its rows stand on one side, and count as one.
+        source: the name used in errors.
 
     Raises:
         DataError: no class has two rows, so that nothing can be held out.
@@ -53,6 +79,8 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
     >>> labels[held].tolist()
     ['a', 'a', 'b']
     """
+    if text is not None:
+        return _hold_out_texts(labels, text, share, seed, source)
     wanted = _check(len(labels), share, source)
     _, first, codes, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     counts = _largest_remainders(sizes, first, share, wanted)
@@ -66,6 +94,19 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
     mask = np.zeros(len(labels), dtype=bool)
     mask[by_class[ranks_in_class(sizes) < np.repeat(counts, sizes)]] = True
     return mask
+
+
+def _hold_out_texts(labels: np.ndarray, text: np.ndarray, share: float, seed: int, source: str) -> np.ndarray:
+    """The mask of `hold_out_stratified` for whole texts; for rows where none can be held out."""
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    first = np.unique(text, return_index=True)[1]
+    if np.bincount(codes[first]).max() < 2:
+        return hold_out_stratified(labels, share, seed, source=source)
+    mask = hold_out_stratified(labels[first], share, seed, source=source)[text]
+    short = np.bincount(codes[~mask], minlength=len(sizes)) < np.minimum(sizes, KEPT)
+    # A copy with another label leaves with its text: it comes back where its own class would be left too few rows.
+    spared = mask & ~np.isin(text, text[mask & short[codes]])
+    return spared if spared.any() else hold_out_stratified(labels, share, seed, source=source)
 
 
 def _largest_remainders(sizes: np.ndarray, first: np.ndarray, share: float, wanted: int) -> np.ndarray:

@@ -37,7 +37,7 @@ from separatrix.texts.label_sets import (
     set_names,
 )
 from separatrix.texts.pairs import columns_of, join_pairs
-from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
+from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified, text_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -254,6 +254,9 @@ class Texts:
     def split(self, test: float = 0.2, seed: int = 0, by: str = "label") -> tuple[Texts, Texts]:
         """Hold out a seeded share of the rows; both sides keep the order of the source.
 
+        Rows with one text, up to case and white space, stand on one side, if there are texts enough; whole groups are
+        held out as they are.
+
         Args:
             test: share of the rows to hold out, between 0 and 1.
             seed: the same seed gives the same rows.
@@ -269,18 +272,29 @@ class Texts:
         """
         choose(by, BY, "way to split")
         test, seed = checked("test", test, float, low=0, high=1), checked("seed", seed, int, low=0)
-        classes = self.label if self.kind in ("names", "integers") else None
         if by == "group":
             if self.group is None:
                 raise DataError(f"{self.source}: a split by group needs groups", hint="name their column with --group")
+            classes = self.label if self.kind in ("names", "integers") else None
             mask = hold_out_groups(self.group, classes, test, seed, source=self.source)
-        elif by == "label" and self.label is not None and self.kind == "sets":
-            mask = hold_out_sets(indicator(self.label, set_names(self.label, self.source)), test, seed)
-        elif by == "label" and classes is not None:
-            mask = hold_out_stratified(classes, test, seed, source=self.source)
         else:
-            mask = hold_out_rows(len(self), test, seed, source=self.source)
+            mask = self._drawn_texts(test, seed, by)
         return self.where(~mask), self.where(mask)
+
+    def _drawn_texts(self, share: float, seed: int, by: str) -> np.ndarray:
+        """A mask of rows to hold out, (rows,) bool, which has all rows of a text or none."""
+        text = text_numbers(self.text)
+        if not text.any():  # one text in all rows
+            text = np.arange(len(self))
+        texts = int(text.max()) + 1
+        if by == "label" and self.label is not None and self.kind == "sets":
+            marks = indicator(self.label, set_names(self.label, self.source))
+            of_texts = np.zeros((texts, marks.shape[1]), dtype=marks.dtype)
+            np.maximum.at(of_texts, text, marks)
+            return hold_out_sets(of_texts, share, seed)[text]
+        if by == "label" and self.label is not None and self.kind != "floats":
+            return hold_out_stratified(self.label, share, seed, text=text, source=self.source)
+        return hold_out_rows(texts, share, seed, source=self.source)[text]
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas frame with the columns text, label, group, weight (those that are there) and id."""

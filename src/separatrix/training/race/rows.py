@@ -14,6 +14,7 @@ import numpy as np
 from separatrix.codes import encode
 from separatrix.geometry.classes import KEPT, deal_folds, spread_order
 from separatrix.texts import Splits, Texts
+from separatrix.texts.split import text_numbers
 
 FEW_ROWS = 1000  # training and validation rows; fewer are judged by cross-validation
 FOLDS = 5
@@ -63,7 +64,8 @@ class RaceRows:
         """
         train, validation = splits.train, splits.validation
         texts = train.join(validation)
-        groups = encode(list(texts.text) if texts.group is None else texts.group)[0]  # a text stands on one side
+        # A text stands on one side.
+        groups = text_numbers(texts.text) if texts.group is None else encode(texts.group)[0]
         if not splits.limited and len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
             return cls(texts, deal_folds(encode(texts.label)[0], folds, groups=groups, seed=seed), folds, seed)
         judged = validation
