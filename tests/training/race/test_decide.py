@@ -127,6 +127,27 @@ def test_what_is_expected_is_tried_first_where_time_is_short():
     assert "this one takes longest" in level.out["align"][1]
 
 
+def test_the_probe_stays_where_hardly_more_is_expected_of_what_there_is_no_time_to_try():
+    """Regression: a prompt was trained untried, 27 points below the probe that was fitted beside it as a baseline."""
+    state = standing(budget=100.0, align=0.02)
+    state.affords(Rung(100, (0,)), first=True)
+    assert state.alive == ["probe"]
+    assert "this one takes longest" in state.out["align"][1]
+
+
+@pytest.mark.parametrize("ahead", [{}, {"align": 0.15, "finetune": 0.05}])
+def test_with_more_time_never_less_is_expected_of_what_is_left(ahead):
+    """Of what is raced, or of the one that is trained without a race."""
+    best = []
+    for budget in range(10, 1000, 10):
+        state = standing(budget=float(budget), rows=100, **ahead)
+        state.affords(Rung(80, (0, 1)), first=True)
+        best.append((max(ahead.get(name, 0.0) for name in state.alive), "probe" in state.alive))
+    assert [each for each, _ in best] == sorted(each for each, _ in best)
+    assert all(has_probe for each, has_probe in best if each < 0.1)
+    assert state.alive == ["probe", "align", "finetune"]
+
+
 def test_answers_are_those_of_all_folds_or_none():
     state = standing()
     state.trials += [trial("probe", [1, 0], fold=1), trial("probe", [1, 1], fold=0)]

@@ -14,7 +14,7 @@ from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import RACE
 from separatrix.texts import Splits
 from separatrix.training import verb
-from separatrix.training.race import decide
+from separatrix.training.race import candidates, decide
 from separatrix.training.race import run as module
 from separatrix.training.race.run import Race, choose_method
 from separatrix.training.request import TrainingRequest
@@ -117,9 +117,11 @@ def test_the_best_is_chosen_and_its_training_learns_from_all_rows(request_of, ju
     assert race["why"][1].endswith("fine-tuning stayed below it from 24 to 48 rows.")
 
 
-def test_a_method_of_which_more_is_expected_wins_by_few_rows_and_says_so(request_of, judged, monkeypatch):
+def test_a_method_of_which_more_is_expected_wins_by_few_rows_and_says_so(request_of, judged, model, monkeypatch):
     monkeypatch.setattr(decide, "PRIOR_ROWS", 100)
     judged[1].update(probe=0.7, align_few=0.6, prompt=0.3)
+    assert choose_method(request_of(budget="10h"), Ticks())[1]["winner"] == "probe"  # nothing is known of this model
+    monkeypatch.setattr(candidates, "DEFAULT_MODEL", model)
     why = choose_method(request_of(budget="10h"), Ticks())[1]["why"][0]
     assert why.startswith("align_few was chosen of 4 methods")
     assert "; probe was 0.083 (" in why

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from separatrix import recipe as recipes
 from separatrix.recipe.auto import CANDIDATES, AutoRecipe
 from separatrix.recipe.registry import Registry
+from separatrix.recipe.train import DEFAULT_MODEL
 from separatrix.training.methods import METHODS
 from separatrix.training.request import MethodRecipe
 
@@ -53,9 +55,17 @@ class RacedMethod:
     longer: bool = False
     ahead: float = 0.0
 
-    def expected(self, rows: float, classes: int) -> float:
-        """Accuracy above the probe that is expected before any trial; 0 where rows are enough for them to tell."""
-        return self.ahead if few_rows(rows, classes) else 0.0
+    def expected(self, rows: float, classes: int, model: str = DEFAULT_MODEL) -> float:
+        """Accuracy above the probe that is expected before any trial.
+
+        0 where rows are enough for them to tell, and of another model, with which nothing was measured.
+
+        >>> align = ENTRIES["align"]
+        >>> align.expected(96, 6), align.expected(96, 6, "models/all-MiniLM-L6-v2"), align.expected(96, 6, "gpt2")
+        (0.15, 0.15, 0.0)
+        """
+        measured = Path(model).name == Path(DEFAULT_MODEL).name  # a folder of the same name is a copy
+        return self.ahead if measured and few_rows(rows, classes) else 0.0
 
     def suits(self, rows: float, classes: int, *, sets: bool, beside: Collection[str] = CANDIDATES) -> bool:
         """Whether it is raced over so many rows and classes; rows with several labels take their method's decision.

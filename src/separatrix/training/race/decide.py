@@ -22,6 +22,7 @@ GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each 
 # far one is above another differs between data sets by some 0.12 (studies/auto): 0.3 / 0.12 ** 2 = 20. Twice that:
 # a trial says what four fifths of the rows give with one draw, and by 20 two races of 16 rows in three fell to chance.
 PRIOR_ROWS = 40
+UNTRIED = 0.1  # accuracy that must be expected of a method above the cheapest one for it to be trained without a race
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ class Standing:
         """Whether a rung fits into the budget beside the training after it.
 
         For the first rung candidates are left out until it does, or one is left: those of which least is expected, and
-        of equal ones the dearest. A later rung is done only if there is time for both trainings of `refit`: few rows
-        are better learnt from than judged by.
+        of equal ones the dearest. The cheapest one, the probe, which is fitted as a baseline anyway, stays, unless one
+        other is left of which far more is expected. A later rung is done only if there is time for both trainings of
+        `refit`: few rows are better learnt from than judged by.
         """
         self.leave_out(leader)
         while True:
@@ -155,10 +157,12 @@ class Standing:
             if not first or len(self.alive) == 1:
                 return False
             expected = {name: self.ahead.get(name, 0.0) for name in self.alive}
-            cheapest = min(self.alive, key=self.final_seconds)  # to leave it out gains nothing while there are others
-            others = [name for name in self.alive if name != cheapest] if len(self.alive) > 2 else self.alive
+            cheapest = min(self.alive, key=self.final_seconds)
+            others = [name for name in self.alive if name != cheapest]
+            if len(others) == 1 and expected[others[0]] - expected[cheapest] >= UNTRIED:
+                others.append(cheapest)
             given_up = max(others, key=lambda name: (-expected[name], self.final_seconds(name)))
-            level = len(set(expected.values())) == 1
+            level = len({expected[name] for name in others}) == 1
             why = "this one takes longest" if level else "with so few rows least is expected of this one"
             self.out[given_up] = (
                 "left out",

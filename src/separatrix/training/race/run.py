@@ -126,7 +126,8 @@ class Race:
         learnt = len(splits.train) + (0 if splits.limited else len(splits.validation))
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
-        ahead = {name: ENTRIES[name].expected(rows.most, rows.classes) for name in entries}
+        model = self.auto.backbone.model
+        ahead = {name: ENTRIES[name].expected(rows.most, rows.classes, model) for name in entries}
         return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead, self.refits)
 
     @property
