@@ -64,7 +64,7 @@ BAD_DATA: dict[str, tuple[Make, list[str], list[str]]] = {
     "unknown ending": (file_of("data.xlsx", b"PK"), [], ["data.xlsx"]),
     "empty file": (file_of("data.csv", b""), [], ["data.csv"]),
     "names for mse": (table_of(GOOD), ["--loss", "mse"], ["mse needs numbers"]),
-    "floats for classes": (table_of([("a cat", 0.5), ("a dog", 1.5)] * 10), [], ["--loss mse"]),
+    "floats for classes": (table_of([(f"cat {row}", row % 2 + 0.5) for row in range(20)]), [], ["--loss mse"]),
     "group without column": (table_of(GOOD), ["--by", "group"], ["--group"]),
     "too few rows": (table_of(GOOD[:2]), [], ["data.csv"]),
     "test share of parts": (parts_of(GOOD, GOOD), ["--test", "0.3"], ["--test has no effect"]),

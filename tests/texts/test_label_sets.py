@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, OptionError, SeparatrixWarning
 from separatrix.texts import Texts, load_splits, load_texts
 from separatrix.texts.label_sets import hold_out_sets, indicator, joined, set_column, sets_of
 
@@ -37,6 +37,22 @@ def test_a_separator_splits_names_and_drops_what_is_blank(tmp_path: Path) -> Non
     assert load_texts(tmp_path / "q.csv").kind == "names"  # without it the names are classes, as before
 
 
+def test_an_empty_cell_between_joined_names_has_none_of_the_labels(tmp_path: Path) -> None:
+    """Regression: it was refused, and `predict` writes such a cell where no label was given."""
+    rows = "".join(f'text {row},"{["a;b", "b", "", "  "][row % 4]}"\n' for row in range(80))
+    (tmp_path / "q.csv").write_text("text,label\n" + rows)
+    splits = load_splits(tmp_path / "q.csv", label_separator=";")
+    assert {*splits.train.label.tolist()} == {("a", "b"), ("b",), ()}  # type: ignore[union-attr]
+    assert splits.notes[2:] == tuple(
+        f"{name}: {part.label.tolist().count(())} of {len(part)} rows have none of the labels"  # type: ignore[union-attr]
+        for name, part in splits.parts.items()
+    )
+    with pytest.warns(SeparatrixWarning, match="40 of 80 rows without a label are left out"):
+        assert len(load_texts(tmp_path / "q.csv", label_separator=";", drop_unlabelled=True)) == 40
+    with pytest.raises(DataError, match=r"q\.csv has no column 'none'"):
+        load_splits(tmp_path / "q.csv", label="none", label_separator=";")
+
+
 def test_whole_numbers_are_names_of_labels() -> None:
     assert Texts.of(["a", "b"], [[3, 12], [3]]).label.tolist() == [("12", "3"), ("3",)]  # type: ignore[union-attr]
     assert Texts.of(["a", "b"], [3, 12], label_separator=",").label.tolist() == [("3",), ("12",)]  # type: ignore[union-attr]
@@ -45,7 +61,7 @@ def test_whole_numbers_are_names_of_labels() -> None:
 @pytest.mark.parametrize(
     ("labels", "separator", "message"),
     [
-        (["a,b", ""], ",", r"row 1 \(counted from 0\) has no labels"),
+        ([["a"], None], None, r"row 1 \(counted from 0\) has no labels"),
         ([["a"], "b"], None, "row 1 .* has one name where the other rows have lists"),
         ([["a"], [None]], None, "row 1 .* holds a label that is no name"),
         ([["a"], [0.5]], None, "row 1 .* holds a label that is no name: got 0.5"),

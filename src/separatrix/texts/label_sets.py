@@ -44,14 +44,13 @@ def set_column(values: Sequence[Any], source: str, separator: str | None = None)
     Args:
         values: a list of labels in each cell, or names that `separator` joins; white space around them is dropped.
         source: the name used in errors.
-        separator: splits cells that are no lists.
+        separator: splits cells that are no lists; an empty one has none of the labels, as an empty list has.
 
     Raises:
-        DataError: a cell without labels that is no empty list, lists among names without a separator, a label that
-            is missing or neither name nor whole number.
+        DataError: without a separator a cell that is no list; a label that is missing or neither name nor whole number.
 
-    >>> set_column(["joy, anger", "joy"], "q.csv", ",").tolist()
-    [('anger', 'joy'), ('joy',)]
+    >>> set_column(["joy, anger", "joy", ""], "q.csv", ",").tolist()
+    [('anger', 'joy'), ('joy',), ()]
     """
     sets = np.empty(len(values), dtype=object)
     known: dict[Any, tuple[str, ...]] = {}
@@ -59,10 +58,12 @@ def set_column(values: Sequence[Any], source: str, separator: str | None = None)
         if _is_list(value):
             sets[row] = _names(list(value), row, source)
             continue
-        if is_missing(value) or separator is None:
+        if separator is None:
             what = "no labels" if is_missing(value) else "one name where the other rows have lists"
             hint = "fill it in, remove the row or type --drop-unlabelled; a row with no label at all is an empty list"
             raise DataError(f"{source}: row {row} (counted from 0) has {what}", got=repr(value), hint=hint)
+        if is_missing(value):
+            value = ""
         if value not in known:
             parts = [part.strip() for part in str(value).split(separator)]
             known[value] = _names([part for part in parts if not is_missing(part)], row, source)

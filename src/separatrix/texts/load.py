@@ -37,6 +37,7 @@ from separatrix.texts.hub import (
 )
 from separatrix.texts.opened import split_name
 from separatrix.texts.read import READERS, check_named, check_reading, read_file
+from separatrix.texts.set_checks import bare_rows
 from separatrix.texts.table import Texts, joined_weights, read_frame
 
 Read = Callable[[Columns], Texts]
@@ -200,8 +201,10 @@ def load_splits(
     read, names = recipes.replace(LoadRecipe(), **reading), as_columns(text)
     parts = _read(opened, Columns(names, label, group, read, weight=weight, label_separator=label_separator))
     if WHOLE in parts:
-        return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
-    return _warned(_complete(opened, parts, validation, seed, by))
+        splits = _split_table(parts[WHOLE], validation, test, seed, by)
+    else:
+        splits = _complete(opened, parts, validation, seed, by)
+    return _warned(replace(splits, notes=(*splits.notes, *bare_rows(splits.parts))))
 
 
 SPLITTING = frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,20 @@ def check_sets(texts: Texts) -> tuple[str, ...]:
         hint = "add rows or remove it"
         raise DataError(f"{texts.source}: {what} one row to learn from", got=listed, expected="two rows", hint=hint)
     return ()
+
+
+def bare_rows(parts: Mapping[str, Texts]) -> tuple[str, ...]:
+    """A note for each part with rows that have none of the labels.
+
+    >>> bare_rows({"train": Texts.of(["u", "v", "w"], [["a"], [], ["a", "b"]])})
+    ('train: 1 of 3 rows has none of the labels',)
+    """
+    notes = []
+    for name, part in parts.items():
+        rows = 0 if part.label is None or part.kind != "sets" else part.label.tolist().count(())
+        if rows:
+            notes.append(f"{name}: {rows} of {len(part)} rows {'has' if rows == 1 else 'have'} none of the labels")
+    return tuple(notes)
 
 
 def without_labels(texts: Texts, names: Sequence[str]) -> Texts:
