@@ -46,9 +46,24 @@ def test_nothing_is_done_where_nothing_is_rare_or_too_little_would_be_left(label
     assert settle_rare(splits) is splits
 
 
-def test_a_label_that_training_never_saw_is_still_an_error_of_its_own():
-    """A misspelt label of the test part must not vanish with a warning."""
-    assert settle_rare(parts("aabb", test=("a", "x"))).test.label.tolist() == ["a", "x"]
+def test_a_class_without_a_training_row_is_treated_as_one_with_a_single_one():
+    """Regression: the test part was refused whole, whatever --rare said."""
+    kept = settle_rare(parts("aabb", test=("a", "x", "y")))
+    assert [part.label.tolist() for part in kept.parts.values()] == [["a", "a", "b", "b"], ["a"], ["a"]]
+    assert kept.warnings == (
+        "q.csv: 2 classes without a training row are kept out (4 rows of other parts, in no figure): x, y",
+    )
+    merged = settle_rare(parts("aabbcd", test=("a", "c", "x")), "merge")
+    assert merged.test.label.tolist() == ["a", MERGED, MERGED]
+    assert merged.warnings[1] == "q.csv: 1 class without a training row is put together as 'other' (2 rows): x"
+    assert settle_rare(parts("aabb", test=("a", "x")), "merge").test.label.tolist() == ["a"]
+    unread = parts("aabb", test=("a", "x"))
+    assert settle_rare(unread, "refuse") is unread
+
+
+def test_a_part_of_nothing_but_unknown_labels_is_left_to_the_error_that_names_the_nearest():
+    splits = parts("aabb", test=("x",))
+    assert settle_rare(splits) is splits
 
 
 def test_a_part_of_which_no_row_is_left_is_refused():

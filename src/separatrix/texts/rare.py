@@ -20,12 +20,12 @@ MERGED = "other"
 
 
 def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
-    """The splits without classes that have one training row, or with these as one class; a warning counts them.
+    """The splits without classes that have one training row, or none; or with these as one class. Warnings count them.
 
     Args:
         splits: with class labels; numbers to predict have no classes, and stay.
-        rare: `drop` leaves their rows out of all parts; `merge` labels them "other"; `refuse` leaves the splits as they
-            are, so that what trains on them refuses them.
+        rare: `drop` leaves their rows out of all parts; `merge` labels them "other" (where there are training rows of
+            them; else it drops); `refuse` leaves the splits as they are, so that what trains on them refuses them.
 
     Raises:
         DataError: a part has no other rows than these.
@@ -42,27 +42,54 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
     if rare == "refuse" or train.label is None or train.kind == "floats":
         return splits
     counts = Counter(train.label.tolist())
-    few = sorted(label for label, rows in counts.items() if rows < LEAST)
-    if not few or len(counts) - len(few) < 2:  # with one class or none left, the refusal says more
+    few, unseen = sorted(label for label, rows in counts.items() if rows < LEAST), _unseen(splits, counts)
+    if not (few or unseen) or len(counts) - len(few) < 2:  # with one class or none left, the refusal says more
         return splits
-    rows = sum(int(_among(part, few).sum()) for part in splits.parts.values())
-    many = len(few) > 1
-    what = f"{len(few)} class{'es' if many else ''} with fewer than {LEAST} training rows {'are' if many else 'is'}"
-    how = "kept out" if rare == "drop" else f"put together as {MERGED!r}"
-    line = f"{train.name}: {what} {how} ({rows} rows in all parts): {listing([str(label) for label in few])}"
-    if rare == "merge":
-        if train.kind != "names":
-            raise OptionError("--rare merge names a class, and here they are integers", hint="type --rare drop")
-        if sum(counts[label] for label in few) + counts[MERGED] < LEAST:
-            what = f"--rare merge: together they have fewer than {LEAST} training rows"
-            raise OptionError(what, got=listing([str(label) for label in few]), hint="type --rare drop")
-    parts = {
-        name: _merged(part, few) if rare == "merge" else _dropped(part, few) for name, part in splits.parts.items()
-    }
+    if rare == "merge" and few:
+        _check_merged(train, few, counts)
+    merges = rare == "merge" and bool(few)
+    parts: dict[str, Any] = {}
+    for name, part in splits.parts.items():
+        parts[name] = _merged(part, [*few, *unseen]) if merges else _dropped(part, [*few, *unseen])
     _check_rows(parts, train.source)
-    parts["train"] = replace(parts["train"], warnings=(*train.warnings, line))
-    changed: dict[str, Any] = dict(parts)
-    return replace(splits, **changed)
+    how = f"put together as {MERGED!r}" if merges else "kept out"
+    lines = _counted(splits, few, f"with fewer than {LEAST} training rows", how, "in all parts")
+    lines += _counted(splits, unseen, "without a training row", how, "of other parts, in no figure" * (not merges))
+    parts["train"] = replace(parts["train"], warnings=(*train.warnings, *lines))
+    return replace(splits, **parts)
+
+
+def _unseen(splits: Splits, counts: Counter[Any]) -> list[Any]:
+    """Classes of other parts that no training row has.
+
+    None of all where a part has no other rows: it is refused later, by an error that names the nearest class.
+    """
+    unseen: set[Any] = set()
+    for part in splits.parts.values():
+        own = set() if part.label is None else {*part.label.tolist()}
+        if own and not own & counts.keys():
+            return []
+        unseen |= own - counts.keys()
+    return sorted(unseen)
+
+
+def _counted(splits: Splits, classes: list[Any], which: str, how: str, where: str) -> list[str]:
+    """A warning that counts the rows of these classes, where there are any."""
+    if not classes:
+        return []
+    rows = sum(int(_among(part, classes).sum()) for part in splits.parts.values())
+    what = f"{len(classes)} class{'es' if len(classes) > 1 else ''} {which} {'are' if len(classes) > 1 else 'is'} {how}"
+    counted = f"{rows} row{'s' if rows > 1 else ''} {where}".strip()
+    return [f"{splits.train.name}: {what} ({counted}): {listing([str(label) for label in classes])}"]
+
+
+def _check_merged(train: Texts, few: list[Any], counts: Counter[Any]) -> None:
+    """Refuse to merge what has no names, or is no class together."""
+    if train.kind != "names":
+        raise OptionError("--rare merge names a class, and here they are integers", hint="type --rare drop")
+    if sum(counts[label] for label in few) + counts[MERGED] < LEAST:
+        what = f"--rare merge: together they have fewer than {LEAST} training rows"
+        raise OptionError(what, got=listing([str(label) for label in few]), hint="type --rare drop")
 
 
 def _check_rows(parts: dict[str, Texts], source: str) -> None:
