@@ -1,6 +1,9 @@
 """Tables: the ending decides the format, and what is written is read back."""
 
 import json
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -36,6 +39,27 @@ def test_round_trip(tmp_path, frame, ending):
     # Some pandas read a float's last digit from CSV inexactly; no format may write fewer digits.
     pd.testing.assert_frame_equal(READ[ending](path), frame.reset_index(drop=True), rtol=1e-14, atol=0)
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_json_lines_take_cells_that_json_has_no_type_for(tmp_path):
+    """Regression: `predict` answered all rows of a file whose ids are dates, and then could not write them."""
+    moment = datetime(2024, 5, 1, 12, 30)
+    frame = pd.DataFrame(
+        {
+            "stamp": pd.to_datetime([moment, None]),
+            "day": [date(2024, 5, 1), None],
+            "price": [Decimal("1.10"), Decimal("2")],
+            "key": [UUID(int=1), UUID(int=2)],
+            "number": np.array([np.int64(1), np.float32(0.5)], dtype=object),
+            "list": [np.array([1, 2]), [np.int64(3), np.bool_(True)]],
+        }
+    )
+    write_table(tmp_path / "table.jsonl", frame)
+    lines = (tmp_path / "table.jsonl").read_text().splitlines()
+    assert [[*json.loads(line).values()] for line in lines] == [
+        ["2024-05-01T12:30:00", "2024-05-01", "1.10", str(UUID(int=1)), 1, [1, 2]],
+        [None, None, "2", str(UUID(int=2)), 0.5, [3, True]],
+    ]
 
 
 @pytest.mark.parametrize("ending", READ)

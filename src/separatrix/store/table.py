@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from separatrix.errors import DataError, OptionError, StoreError, system_refusal
@@ -58,10 +59,21 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def json_lines(frame: pd.DataFrame) -> str:
-    """The rows of a frame as JSON objects, one a line."""
+    """The rows of a frame as JSON objects, one a line; what JSON has no type for is text, times are of ISO 8601.
+
+    >>> print(json_lines(pd.DataFrame({"id": [pd.Timestamp(2024, 5, 1)], "count": [3]})), end="")
+    {"id": "2024-05-01T00:00:00", "count": 3}
+    """
     # pandas' own writer keeps ten decimals: a small probability would become 0.
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False, default=_cell) + "\n" for row in rows)
+
+
+def _cell(cell: Any) -> Any:
+    """A cell that JSON has no type for."""
+    if isinstance(cell, np.number | np.bool_ | np.ndarray):
+        return cell.tolist()
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
