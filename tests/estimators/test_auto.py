@@ -1,6 +1,7 @@
 """`AutoClassifier`: scikit-learn's manners, and what it keeps of the race."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -63,7 +64,9 @@ def test_the_race_is_kept_and_the_winner_answers(raced, parts):
 def test_saved_loaded_pickled_cloned(raced, parts, tmp_path):
     texts = parts[2][:10]
     raced.save(tmp_path / "auto")
-    for again in (AutoClassifier.load(tmp_path / "auto", device="cpu"), pickle.loads(pickle.dumps(raced))):
+    with warnings.catch_warnings(action="error"):
+        pickled = pickle.loads(pickle.dumps(raced))
+    for again in (AutoClassifier.load(tmp_path / "auto", device="cpu"), pickled):
         assert again.get_params(deep=False).keys() == {"model", "budget", "seed", "recipe"}
         assert again.race_ == raced.race_
         np.testing.assert_array_equal(again.predict(texts), raced.predict(texts))
