@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 
+from separatrix.analysis import rank as rank_module
 from separatrix.analysis.rank import Candidate, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.label_sets import most_frequent_set
 from separatrix.geometry.neighbors import knn_predict
+from separatrix.geometry.resample import Certainty
 from separatrix.models.extract import extract
 from separatrix.models.frozen_blocks import frozen_blocks, told_apart
 from separatrix.models.load import load_backbone
@@ -203,6 +206,21 @@ def test_the_curve_of_each_model_is_a_probe_on_halves_of_the_rows(tiny, splits):
     assert "gained by the last doubling" in str(found)
     assert json.loads(json.dumps(found.to_dict()))["curve"] == found.to_dict()["curve"]
     assert rank(splits, model=models[0], pool="mean", resamples=100).curve is None
+
+
+def test_of_equal_poolings_the_curve_is_that_of_the_recommended_one(tiny, splits, monkeypatch):
+    """Regression: it was that of the one measured first, though the table named another."""
+    measure = rank_module._measure
+
+    def level(parts, task, grid, head):
+        option = measure(parts, task, grid, head)
+        return replace(option, row=option.row | {grid.criterion: 0.5})
+
+    monkeypatch.setattr(rank_module, "_measure", level)
+    monkeypatch.setattr(rank_module, "certainty", lambda rows, **_: Certainty(*[np.arange(len(rows))] * 3))
+    found = rank(splits, model=str(tiny("bert")), pool=("mean", "max"), curve=True, resamples=100)
+    assert found.best["pool"] == "max"
+    assert [line["pool"] for line in found.curve] == ["max"]
 
 
 def test_large_parts_are_sampled_by_a_stated_rule(tiny, splits, planted):

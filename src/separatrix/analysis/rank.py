@@ -277,8 +277,10 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
             progress(f"scores: {name}", number, len(passed.plans), plan.name)
         options += own
         if wanted.curve:
-            curve.append(_curve(passed, own, targets, task, wanted))
+            curve += _curves(passed, own, targets, task, wanted)
     table, best = _order(options, shown)
+    first = {row["model"]: (row["pool"], row["layer"]) for row in reversed(table)}
+    curve = [line for line in curve if first[line["model"]] == (line["pool"], line["layer"])]
     last = targets[list(targets)[-1]]
     majority = None if isinstance(task, NumberTask) else task.majority(last)
     counts = {part: len(values) for part, values in targets.items()}
@@ -289,18 +291,21 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     )  # fmt: skip
 
 
-def _curve(
+def _curves(
     passed: FrozenPass,
     own: Sequence[Candidate],
     targets: Mapping[str, np.ndarray],
     task: RankedTask,
     wanted: RankRecipe,
-) -> dict[str, Any]:
-    """The learning curve of the pooling that is best by the criterion."""
-    number = max(range(len(own)), key=lambda option: own[option].row[wanted.criterion])
-    parts = vectors_of(passed.points.pick(passed.plans[number].name), targets)
-    head = {key: own[number].row[key] for key in ("model", "pool", "layer")}
-    return head | probe_curve(parts["train"], parts["validation"], task, wanted.seed)
+) -> list[dict[str, Any]]:
+    """The learning curves of the poolings that are best by the criterion: of equal ones the order of all decides."""
+    curves, highest = [], max(option.row[wanted.criterion] for option in own)
+    for plan, option in zip(passed.plans, own, strict=True):
+        if option.row[wanted.criterion] == highest:
+            parts = vectors_of(passed.points.pick(plan.name), targets)
+            head = {key: option.row[key] for key in ("model", "pool", "layer")}
+            curves.append(head | probe_curve(parts["train"], parts["validation"], task, wanted.seed))
+    return curves
 
 
 def _cost(passed: FrozenPass, name: str) -> dict[str, Any]:
