@@ -128,7 +128,10 @@ BAD = {
     "one class": (lambda X, y: (X, ["cat"] * 180), "two classes or more: got only 'cat' in 180 rows"),
     "numbers": (lambda X, y: (X, [0.5, 1.0] * 90), "numbers to predict, not classes: got floats; use PromptRegressor"),
     "mixed": (lambda X, y: (X, nth(y, 5, 7)), "the labels are not of one kind"),
-    "unlabelled": (lambda X, y: (X, [-1, 0] * 90), r"90 of 180 rows are unlabelled \(-1\)"),
+    "unlabelled": (
+        lambda X, y: (X, [-1, 0] * 90),
+        r"90 of 180 rows are unlabelled \(-1\): .*; leave them out of X and y; if -1 is a class, write other numbers",
+    ),
     "few rows": (
         lambda X, y: (X[:19], y[:19]),
         r"a tenth out for validation: got 19, expected 20 or more; .*validation=",

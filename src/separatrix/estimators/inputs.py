@@ -22,7 +22,7 @@ from separatrix.learn.trained.saved import check_input_kind
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
-from separatrix.texts.columns import name_warnings
+from separatrix.texts.columns import name_warnings, refuse_unlabelled
 
 TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
 
@@ -125,7 +125,11 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
         table = Texts.of(texts, sets.cells, groups, source=source, weight=rows, pair=pair)
         return LabelledTexts(table, sets.classes)
     given = _given(y, source)
-    table = Texts.of(texts, _whole(given, source), groups, source=source, weight=rows, pair=pair)
+    labels = _whole(given, source)
+    if labels and all(type(label) is int for label in labels):
+        hint = "leave them out of X and y; if -1 is a class, write other numbers (0 and 1, say) or names"
+        refuse_unlabelled(labels, source, hint)
+    table = Texts.of(texts, labels, groups, source=source, weight=rows, pair=pair)
     if groups is not None:
         table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))
     return LabelledTexts(table, np.array(sorted({plain_name(label) for label in given})))

@@ -309,15 +309,20 @@ def text_warnings(texts: Sequence[str], source: str) -> list[str]:
     return [f"{public_name(source)}: {what}: {name_rows(rows)}"]
 
 
-def _integers(labels: list[int], source: str) -> np.ndarray:
+def refuse_unlabelled(labels: Sequence[int], source: str, hint: str) -> None:
+    """Raise a `DataError` where -1, the smallest of whole numbers, marks rows without a label."""
     if min(labels) == UNLABELLED:
         rows = [row for row, label in enumerate(labels) if label == UNLABELLED]
         head = f"{source}: {len(rows)} of {len(labels)} rows are unlabelled (-1)"
-        hint = (
-            "type --drop-unlabelled to leave them out, or leave a test part out with --test 0; "
-            "if -1 is a class, give it a name, if a number to predict, write -1.0"
-        )
         raise DataError(head, got=name_rows(rows), hint=hint)
+
+
+def _integers(labels: list[int], source: str) -> np.ndarray:
+    hint = (
+        "type --drop-unlabelled to leave them out, or leave a test part out with --test 0; "
+        "if -1 is a class, give it a name, if a number to predict, write -1.0"
+    )
+    refuse_unlabelled(labels, source, hint)
     try:
         return np.array(labels, dtype=np.int64)
     except OverflowError:
