@@ -79,6 +79,12 @@ def test_pairs_have_two_keys(planted, tiny):
     model = FrozenClassifier(str(tiny("bert"))).fit(pairs, planted[1]).model_
     one = LineStream(source({"a": "the cat", "b": "is red"}), Columns(("a", "b"), None))
     assert answered(one, model)[0]["text_pair"] == "is red"
+    # Regression: of a pair with a blank side both came back blank. A line does not depend on its batch.
+    one = LineStream(source({"a": "the cat", "b": ""}, {"a": None, "b": "is red"}), Columns(("a", "b"), None))
+    first, second = answered(one, model)
+    assert [*first][:3] == ["id", "text", "text_pair"]
+    assert (first["text"], first["text_pair"], first["reason"]) == ("the cat", "", "no text")
+    assert (second["text"], second["text_pair"], second["reason"]) == ("", "is red", "no text")
 
 
 def test_pairs_for_a_model_of_single_texts_are_refused_before_a_line_is_read(model):
