@@ -156,8 +156,14 @@ def test_a_joined_column_is_recognised_in_a_training(tiny: Any, tmp_path: Path) 
     options = {"model": str(tiny("bert")), "method": "probe", "device": "cpu"}
     result = sx.train(tmp_path / "q.csv", **options)
     assert any("type --label-separator , to learn several labels a row" in line for line in result.warnings)
-    result = sx.train(tmp_path / "q.csv", label_separator=",", **options)
+    frame.assign(label=frame["label"].str.replace(",", ";")).to_csv(tmp_path / "q.csv", index=False)
+    result = sx.train(tmp_path / "q.csv", label_separator=";", out=tmp_path / "run", **options)
     assert not any("label-separator" in line for line in result.warnings)
+    for name, run in (("a", result), ("b", tmp_path / "run")):  # answers are joined as the labels of the training were
+        answers = sx.predict(run, texts, out=tmp_path / f"{name}.csv")["predicted"]
+        written = pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False)["predicted"]
+        assert written.tolist() == [";".join(labels) for labels in answers]
+        assert written.str.contains(";").any()
     assert "with the share of each label" in result.notes[0]
 
 

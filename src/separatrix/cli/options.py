@@ -110,7 +110,9 @@ Prediction = panel(
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
     label_separator=_option(
-        str | None, None, "what joins several labels in a cell of --label, and in a .csv of answers (default there: ,)"
+        str | None,
+        None,
+        "what joins several labels in a cell of --label, and in a .csv of answers (default there: the training's)",
     ),
     min_probability=_option(
         float | None, None, "leave rows unanswered whose answer has a lower probability", low=0, high=1

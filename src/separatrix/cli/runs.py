@@ -173,6 +173,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         answer_table,
         answered_figures,
         check_limits,
+        own_separator,
         with_own_ids,
         withhold,
         written_answers,
@@ -196,7 +197,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
         frame = with_own_ids(frame, data, parsed.make(recipes.LoadRecipe))
-        write(written_answers(frame, options.out, options.label_separator))
+        write(written_answers(frame, options.out, options.label_separator or own_separator(run)))
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -23,6 +25,8 @@ from separatrix.recipe import checked
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import flag
 from separatrix.recipe.load import TEXT, LoadOptions, LoadRecipe
+from separatrix.store.files import read_json
+from separatrix.store.folder import RESULT, has_result
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
 from separatrix.texts.label_sets import joined
@@ -53,7 +57,8 @@ def predict(
             are kept. A column `id` of one file or of a frame is kept too, and the number of a row is then called `row`.
         text: column of the texts, or the two of pairs.
         label: column of labels to be copied beside the answers.
-        label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
+        label_separator: what joins several labels in a cell of that column, and in a .csv of answers (where it is that
+            of the training unless it is named, else a comma).
         min_probability: leave rows unanswered whose answer has a lower probability, see `withhold`.
         coverage: answer this share of the rows, those with the highest probability.
         out: file of the answers, .parquet, .csv or .jsonl; nothing is written without it.
@@ -84,7 +89,7 @@ def predict(
             data,
             LoadRecipe(**reading),
         )
-        write(written_answers(frame, out, label_separator))
+        write(written_answers(frame, out, label_separator or own_separator(model)))
     return frame
 
 
@@ -117,6 +122,18 @@ def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str 
         return frame
     several = [name for name in ("label", "predicted") if name in frame and any(map(is_several, frame[name]))]
     return frame.assign(**{name: joined(frame[name].tolist(), separator or ",") for name in several})
+
+
+def own_separator(run: Any) -> str | None:
+    """What joined the labels that a run was trained on, by the command that it keeps; None where that does not say.
+
+    Args:
+        run: the result of a training, or its folder.
+    """
+    command = getattr(run, "command", None)
+    if isinstance(run, str | Path) and has_result(Path(run)):
+        command = read_json(Path(run) / RESULT, {"command?": (str, None)}).get("command")
+    return dict(pairwise(shlex.split(command or ""))).get(flag("label_separator"))
 
 
 def is_several(answer: Any) -> bool:
