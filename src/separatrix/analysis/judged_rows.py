@@ -114,7 +114,7 @@ def judging_sets(marks: NDArray[np.int64], recipe: SuspectsRecipe) -> NDArray[np
     """Numbers of the rows that judge where rows have several labels, marks (rows, labels): some of each label too.
 
     >>> judging_sets(np.array([[1, 0]] * 80 + [[0, 1]] * 60), SuspectsRecipe(most_rows=20)).size
-    120
+    100
     """
     if not 0 < recipe.most_rows < len(marks):
         return np.arange(len(marks))
