@@ -29,7 +29,7 @@ def test_trained_separates_what_untrained_does_not(train, animals, family, optio
     before = best(train(animals, family, **options, **UNTRAINED))
     trained = train(animals, family, **options)
     majority = trained.fitted.metrics[0]["validation"]["majority"]
-    assert majority == pytest.approx(1 / 3)
+    assert majority == pytest.approx(1 / 3, abs=0.02)  # copies of a text are held out together
     assert before <= low
     assert best(trained) >= high
     assert best(trained) >= before + 0.15
