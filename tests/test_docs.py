@@ -155,7 +155,7 @@ def test_the_race_is_typed_with_the_seeds_that_its_figures_have():
     from studies import claims
 
     command, figures = claims.front_door_command(), claims.front_door()
-    sizes = re.findall(r"(\d+) rows of each class, (\d+) seeds?", figures)
+    sizes = re.findall(r"(\d+) rows of each class \(\d+ sets?, (\d+) seeds?\)", figures)
     assert len(sizes) == command.count("python ")
     assert all(f"--per-class {rows} --seeds {seeds}" in command for rows, seeds in sizes)
 

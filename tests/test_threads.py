@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -17,6 +18,8 @@ import separatrix as sx
 from separatrix import threads
 from separatrix.cli import app
 from separatrix.errors import OptionError, SeparatrixWarning
+from separatrix.geometry.project.methods import umap
+from separatrix.recipe.project import ProjectRecipe
 
 AT_START = os.environ[threads.VARIABLE]  # of all tests
 
@@ -148,20 +151,25 @@ def test_numbers_of_threads_are_given_back(machine):
     assert pools() == {1}
 
 
-def test_maps_leave_the_number_of_threads_as_it_was():
-    """Regression: UMAP after t-SNE started numba's threads, and with them OpenMP's: PyTorch went on with all cores."""
-    code = """
-import torch
-torch.set_num_threads(1)
-assert torch.get_num_threads() == 1  # from here on it asks OpenMP
-import numpy as np
-from separatrix.geometry.project.methods import tsne, umap
-from separatrix.recipe.project import ProjectRecipe
-x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
-for method in (tsne, umap):
-    method(x, None, ProjectRecipe(method=method.__name__))
-print(torch.get_num_threads())
-"""
-    environment = dict(os.environ) | {threads.VARIABLE: "1", threads.NUMBA: "2"}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["1"]
+def test_maps_leave_the_number_of_threads_as_it_was(machine, monkeypatch):
+    """Regression: UMAP started numba's threads, and with them OpenMP's: PyTorch went on with all cores."""
+
+    class Starting:
+        def __init__(self, **_options):
+            pass
+
+        def fit(self, x, y=None):
+            threadpoolctl.threadpool_limits(2)
+            self.embedding_ = x[:, :2]
+
+        def transform(self, x):
+            threadpoolctl.threadpool_limits(2)
+            return x[:, :2]
+
+    machine(3)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Starting))
+    x = np.eye(40, 4, dtype=np.float32)
+    layout = umap(x, None, ProjectRecipe(method="umap"))
+    assert pools() == {1}
+    assert len(layout.transform(x)) == 40
+    assert pools() == {1}
