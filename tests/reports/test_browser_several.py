@@ -227,6 +227,20 @@ def test_choice_and_test_figures_are_kept_apart_and_the_guards_stand_on_top(swee
     assert sweep.run("document.querySelector('tbody tr').cells[1].textContent") == "16"
 
 
+def test_the_names_of_near_baselines_do_not_lie_on_each_other(browser, tmp_path):
+    study = swept()
+    near = study["table"][-1] | {"label": "probe", "row": "probe", "baseline": "probe", "validation": 0.31}
+    study["table"].append(near)
+    page = render(RunReport("study"), [sweep_section("study", 1, tmp_path, study, tmp_path)])
+    browser.open(write_page(tmp_path / "sweep.html", page).path.as_uri())
+    texts = "[...document.querySelectorAll('.curve-plot text')]"
+    boxes = [
+        browser.run(f"{texts}.find((one) => one.textContent === '{name}').getBoundingClientRect().toJSON()")
+        for name in ("probe", "majority")
+    ]
+    assert boxes[0]["bottom"] <= boxes[1]["top"] + 2
+
+
 def test_a_page_of_one_part_has_no_list_of_parts(sweep):
     assert sweep.run("document.querySelector('nav')") is None
     assert sweep.run("document.querySelector('thead th').className") == ""  # as its column, which begins on the left

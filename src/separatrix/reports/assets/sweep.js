@@ -86,10 +86,12 @@ separatrix.draw.sweep = (section, data) => {
       }
       keys.push(separatrix.element("span", name, { class: kind }));
     });
-    for (const { line } of known.filter((one) => one.line.baseline)) {
-      const level = y(figure(line)[0]);
+    const baselines = known.filter(({ line }) => line.baseline).map(({ line }) => ({ line, level: y(figure(line)[0]) }));
+    let above = -Infinity;  // where the last name stands; one that would lie on it stands under its own line
+    for (const { line, level } of baselines.sort((one, other) => one.level - other.level)) {
       svg.append(separatrix.svg("line", { class: "even", x1: LEFT, x2: LEFT + WIDTH, y1: level, y2: level }));
-      write(svg, LEFT + WIDTH, level - 4, line.label.length > 30 ? line.label.slice(0, 29) + "\u2026" : line.label, "end");
+      above = level - 4 >= above + 11 ? level - 4 : Math.max(level, above) + 11;
+      write(svg, LEFT + WIDTH, above, line.label.length > 30 ? line.label.slice(0, 29) + "\u2026" : line.label, "end");
     }
     find("series").replaceChildren(...keys);
     find("curve-plot").replaceChildren(svg);
