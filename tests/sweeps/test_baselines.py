@@ -53,6 +53,15 @@ def test_rows_of_several_models_have_a_baseline_each():
     assert labels == ["majority", "probe, model=m, depth=10", "probe, model=m", "probe, model=n"]
 
 
+def test_rows_that_name_their_data_have_a_baseline_each():
+    """Regression: two rows were called "majority"."""
+    data = {"a": {"path": "a.csv"}, "b": {"path": "b.csv"}}
+    rows = [{"name": "one", "data": "a"}, {"name": "two", "data": "b"}, {"name": "three", "data": "b"}]
+    read, mistakes = read_grid({"data": data, "rows": rows, "baselines": ["majority", "knn"]})
+    labels = [one.label for one in spell_out(read, mistakes) if one.baseline]
+    assert labels == ["majority, data=a", "majority, data=b", "knn, data=a", "knn, data=b"]
+
+
 def test_peft_that_is_not_installed_is_one_sentence(monkeypatch):
     monkeypatch.setattr("separatrix.sweeps.grid.find_spec", lambda name: None)
     _, mistakes = read_grid({"data": "x.csv", "baselines": ["peft"]})

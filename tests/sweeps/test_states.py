@@ -399,13 +399,28 @@ def test_a_run_that_failed_is_trained_anew_and_never_what_no_command_wrote(small
     assert sx.sweep(grid, out=out).failed == 1
     (folder,) = (out / "runs").glob("[!.]*")
     (folder / "photo.png").write_text("mine")
-    with pytest.raises(StoreError, match=r"is not cleared away: it holds photo.png, which no command wrote"):
-        sx.sweep(grid, out=out, retry=True)
+    (warning,) = sx.sweep(grid, out=out, retry=True).warnings
+    assert "is not cleared away: it holds photo.png, which no command wrote; move that file elsewhere" in warning
     (folder / "photo.png").unlink()
     (folder / "metrics.jsonl").write_text('{"epoch": 1, "lo')
     untrained.broken = ()
     assert sx.sweep(grid, out=out, retry=True).states == {"done": 1}
     assert not (folder / "metrics.jsonl").exists()
+
+
+def test_a_run_that_cannot_be_cleared_away_stops_no_other(small, tmp_path, untrained):
+    """Regression: the sweep ended there, of a link with an internal error."""
+    out, grid = tmp_path / "s", small(seeds=[0])
+    sx.sweep(grid, out=out)
+    one, other = sorted((out / "runs").glob("[!.]*"))
+    for folder in (one, other):
+        cut(folder / "result.json")
+    one.rename(tmp_path / "elsewhere")
+    one.symlink_to(tmp_path / "elsewhere")
+    result = sx.sweep(grid, out=out, retry=True)
+    assert result.states == {"done": 1, "failed": 1}
+    assert result.warnings[0].endswith("is not cleared away: it is a link; remove the link")
+    assert [*(tmp_path / "elsewhere").iterdir()]
 
 
 def test_damaged_notes_of_a_study_stop_nothing(small, tmp_path, untrained):

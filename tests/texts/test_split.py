@@ -261,3 +261,26 @@ def test_groups_on_both_sides_are_told_of_unless_they_are_held_out(tmp_path):
     assert any(note.startswith("validation: ") and "trained on as well" in note for note in notes)
     assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv", group="group", by="group").notes)
     assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv").notes)
+
+
+def some_rows(name):
+    """200 rows with a text of which there are very many."""
+    if name == "skewed":
+        return ["ok" if row < 60 else f"good {row}" for row in range(100)] + [f"bad {row}" for row in range(100)]
+    if name == "few texts":
+        return [f"yes {row % 2}" for row in range(100)] + ["no"] * 100
+    return ["ok" if row % 5 < 3 else f"text {row}" for row in range(200)]
+
+
+@pytest.mark.parametrize("name", ["skewed", "few texts", "mixed"])
+@pytest.mark.parametrize("label", ["names", "floats"])
+def test_a_text_of_very_many_rows_moves_neither_the_size_nor_the_shares_of_a_part(name, label):
+    """Regression: a text counted as one row, so that 135 of 200 rows were test, or a class had none."""
+    labels = ["yes"] * 100 + ["no"] * 100 if label == "names" else [row / 8 for row in range(200)]
+    table = Texts.of(some_rows(name), labels)
+    for seed in range(10):
+        rest, held = table.split(0.2, seed)
+        assert len(held) == 40
+        if label == "names":
+            assert held.label.tolist().count("yes") == 20
+        assert name == "few texts" or not {*rest.text} & {*held.text}

@@ -86,8 +86,19 @@ def test_columns_that_hardly_differ_do_not_spoil_the_eight_bits(splits, tiny, tm
     assert not graphs.warnings
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_all_products_of_the_transformer_are_in_eight_bits(family, splits, tiny, tmp_path):
+    """Regression: gpt2's layers are exported as a linear head is, and stayed as they were with it."""
+    sx.train(splits, model=str(tiny(family)), out=tmp_path / "run", method="probe", pool="mean", device="cpu")
+    sx.export_classifier(tmp_path / "run", out=tmp_path / "out", int8=True)
+    nodes = onnx.load(tmp_path / "out" / "onnx" / "model_quantized.onnx").graph.node
+    small = [node.name for node in nodes if node.op_type == "MatMulInteger"]
+    assert len(small) >= 12  # three layers
+    assert not any(name.startswith("/head/") for name in small)
+
+
 def test_a_graph_that_answers_otherwise_is_told_of(splits, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(exported, "quantise_graph", lambda whole, small: small.write_bytes(spoilt(whole)))
+    monkeypatch.setattr(exported, "quantise_graph", lambda whole, small, keep: small.write_bytes(spoilt(whole)))
     sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", device="cpu")
     (warning,) = sx.export_classifier(tmp_path / "run", out=tmp_path / "out", int8=True).warnings
     assert re.match(r"onnx/model_quantized.onnx: \d+% of the answers are those of the run; use the other", warning)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_matrix, check_names, check_same_rows
-from separatrix.geometry.resample import Interval, share_interval
+from separatrix.geometry.resample import Interval, percentile_interval, share_interval
 from separatrix.recipe.core import Plain
 
 FEWEST = 5  # validation rows with a label from which it has a threshold of its own
@@ -97,7 +97,7 @@ def label_scores(
     """Score sets of labels against sets of labels.
 
     Macro-F1 is the mean over all labels, those without rows included, as scikit-learn's. Intervals are percentiles of a
-    bootstrap over rows; where every row is right, or none, those of `share_interval`.
+    bootstrap over rows; where every row is right, or none, those of `share_interval`, macro-F1's in proportion.
 
     Args:
         y_true: gold labels, (rows, labels) of 0 and 1.
@@ -127,6 +127,7 @@ def label_scores(
     micro, macro = (float(figure) for figure in _figures(hits, totals, given))
     majority, majority_macro = (float(figure) for figure in _figures(totals * constant, totals, len(gold) * constant))
     drawn = _bootstrap(gold, answers, seed, resamples)
+    interval, (low, high) = share_interval(drawn[0], micro, len(gold)), percentile_interval(drawn[1], macro)
     precision = np.divide(hits, given, out=np.zeros(len(hits)), where=given > 0)
     recall = np.divide(hits, totals, out=np.zeros(len(hits)), where=totals > 0)
     cuts = list(thresholds) or [0.5] * len(listed)
@@ -141,8 +142,8 @@ def label_scores(
         majority_macro_f1=majority_macro,
         majority_set=tuple(name for name, one in zip(listed, constant.tolist(), strict=True) if one),
         labels_per_row=float(gold.sum(axis=1).mean()),
-        interval=share_interval(drawn[0], micro, len(gold)),
-        macro_f1_interval=share_interval(drawn[1], macro, len(gold)),
+        interval=interval,
+        macro_f1_interval=(min(low, macro * interval[0]) if micro == 1 else low, high),
         per_label=tuple(LabelScore(*line) for line in lines),
     )
 

@@ -61,19 +61,20 @@ def export_graph(
         raise ModelError(f"the model cannot be written as ONNX ({str(error)[:100]})") from error
 
 
-def quantise_graph(whole: Path, small: Path) -> None:
+def quantise_graph(whole: Path, small: Path, *, keep: str = "") -> None:
     """Write the graph with the weights of its matrix products in 8 bits, by output channel.
 
-    A linear head, the one product of a vector a row, stays as it is: it is small, and where columns hardly differ
-    between texts a standardisation has left weights in it that take the whole range of 8 bits.
+    Linear layers of the submodule `keep` stay as they are: a head is small, and where columns hardly differ between
+    texts a standardisation has left weights in it that take the whole range of 8 bits.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     nodes = onnx.load(whole, load_external_data=False).graph.node
-    heads = [f"{node.name}_MatMul" for node in nodes if node.op_type == "Gemm"]  # as the quantiser splits it
+    linear = [node.name for node in nodes if node.op_type == "Gemm" and keep and node.name.startswith(f"/{keep}/")]
+    split = [f"{name}_MatMul" for name in linear]  # as the quantiser calls its product
     with quietly():
-        quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=heads)
+        quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=split)
 
 
 def open_session(path: Path) -> Any:

@@ -180,10 +180,12 @@ def _baselines(settings: Sequence[Setting], grid: Grid, mistakes: Mistakes) -> I
             for key in beside(name, setting)
             if len({written(other.options.get(key)) for other in first.values()}) > 1
         }
+        of_rows = len({setting.data.name for setting in first.values()}) > 1  # which name their data
         for setting in first.values():
             shared = {key: value for key, value in setting.options.items() if key in SHARED or key in TAKEN[name]}
             axes = {key: value for key, value in setting.coordinates.items() if key in TAKEN[name] or key == DATA}
-            apart = {key: shown(key, value) for key, value in beside(name, setting).items() if key in several}
+            apart = {DATA: setting.data.name} if of_rows else {}
+            apart |= {key: shown(key, value) for key, value in beside(name, setting).items() if key in several}
             task = {"loss": "mse"} if setting.options.get("loss") == "mse" else {}  # numbers are predicted
             options = {**shared, **own, **task}
             one = Setting({ROW: name, **axes, **apart}, METHOD_OF[name], options, setting.data, name)

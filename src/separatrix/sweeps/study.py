@@ -201,12 +201,14 @@ class Study:
         """Clear away a run that failed or was damaged, so that it is trained anew; any other stays as it is.
 
         Raises:
-            StoreError: a file is in its folder that no command wrote.
+            StoreError: its folder is a link, or a file is in it that no command wrote.
         """
         folder = self.run_folder(run.id)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(LockedError), locked(folder):
             if folder.is_dir() and self._is_lost(run):
+                if folder.is_symlink():
+                    raise StoreError(f"{folder} is not cleared away: it is a link", hint="remove the link")
                 if unknown := unknown_files(folder, "run"):
                     what = f"{folder} is not cleared away: it holds {unknown[0]}, which no command wrote"
                     raise StoreError(what, hint="move that file elsewhere")

@@ -105,6 +105,7 @@ class SweepJob:
     guided: GuidedRounds | None = field(
         init=False, default=None
     )  # where combinations are chosen by what others reached
+    refused: list[str] = field(init=False, default_factory=list)  # why runs were not cleared away
 
     @classmethod
     def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any, replaced: bool = False) -> SweepJob:
@@ -178,7 +179,10 @@ class SweepJob:
     def _work(self, plan: SweepPlan) -> None:
         if self.recipe.retry:
             for run in plan.runs.values():
-                self.study.renew(run)
+                try:
+                    self.study.renew(run)
+                except StoreError as error:  # the others are trained
+                    self.refused.append(str(error))
         begun = work(plan, self.study, self.executor, self.limits, self.progress, self.planner.reader)
         if self.limits.runs is not None:
             self.limits = replace(self.limits, runs=self.limits.runs - begun)
@@ -227,7 +231,7 @@ class SweepJob:
             best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
             cache=cache_saving(self.study.folder / CACHE) or _earlier_saving(self.study.folder),
             failures=failures,
-            warnings=list(suspicious(figures)),
+            warnings=[*self.refused, *suspicious(figures)],
             notes=[*_notes(figures, lines), *(self.guided.notes() if self.guided else [])],
             recipe=recipes.to_dict(self.recipe),
         )  # fmt: skip

@@ -6,8 +6,8 @@ stays in training. By group, groups are drawn in random order while they bring t
 held-out rows nearer to the share asked for; a group that holds all but one of a class's training rows is passed over.
 Where nothing could be held out in this way, one row of a class is enough.
 
-Rows with one text are drawn as one, by the label of the first of them. Without copies the draw is that of rows, and so
-it is where nothing else could be held out.
+Rows with one text are drawn as one, by the label of the first of them, and are passed over where they are more than is
+still wanted. Without copies the draw is that of rows, and so it is for a class of which no text fits.
 """
 
 from __future__ import annotations
@@ -44,16 +44,18 @@ def text_numbers(texts: Sequence[str]) -> np.ndarray:
     return encode(forms, by_row=True)[0]
 
 
-def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
+def hold_out_rows(
+    rows: int, share: float, seed: int, *, text: np.ndarray | None = None, source: str = "the data"
+) -> np.ndarray:
     """A plain random mask: (rows,) bool, True = held out; `share` of the rows, at least one on each side.
+
+    With `text` as for `hold_out_stratified`.
 
     >>> hold_out_rows(10, 0.3, seed=0).sum().item()
     3
     """
-    wanted = _check(rows, share, source)
-    mask = np.zeros(rows, dtype=bool)
-    mask[np.random.default_rng(seed).permutation(rows)[:wanted]] = True
-    return mask
+    wanted = np.array([_check(rows, share, source)])
+    return _drawn(np.zeros(rows, np.int64), np.arange(rows) if text is None else text, wanted, seed)
 
 
 def hold_out_stratified(
@@ -68,7 +70,7 @@ def hold_out_stratified(
         labels: the class of each row.
         share: of the rows to hold out, between 0 and 1.
         seed: the same seed gives the same rows.
-        text: number of each row's text, as `text_numbers` gives it: its rows stand on one side, and count as one.
+        text: number of each row's text, as `text_numbers` gives it: its rows stand on one side, if that can be.
         source: the name used in errors.
 
     Raises:
@@ -79,8 +81,6 @@ def hold_out_stratified(
     >>> labels[held].tolist()
     ['a', 'a', 'b']
     """
-    if text is not None:
-        return _hold_out_texts(labels, text, share, seed, source)
     wanted = _check(len(labels), share, source)
     _, first, codes, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     counts = _largest_remainders(sizes, first, share, wanted)
@@ -89,24 +89,41 @@ def hold_out_stratified(
         raise DataError(
             f"{source}: no class has two rows, so none can be held out", got=f"{len(sizes)} classes", hint=hint
         )
-    order = np.random.default_rng(seed).permutation(len(labels))
-    by_class = order[np.argsort(codes[order], kind="stable")]  # rows, class after class, random inside each
-    mask = np.zeros(len(labels), dtype=bool)
-    mask[by_class[ranks_in_class(sizes) < np.repeat(counts, sizes)]] = True
+    return _drawn(codes, np.arange(len(labels)) if text is None else text, counts, seed)
+
+
+def _drawn(codes: np.ndarray, text: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+    """A mask of rows, (rows,) bool: those of whole texts in random order, as many of each class as counted, or fewer.
+
+    A text with more rows of a class than are still wanted is passed over. A class of which none fits gives single rows.
+
+    Args:
+        codes: class number of each row.
+        text: number of each row's text, by first rows.
+        counts: rows to hold out of each class, (classes,).
+        seed: of the order.
+    """
+    copies = np.bincount(text)
+    by_text, ends = np.argsort(text, kind="stable"), copies.cumsum()
+    order = np.random.default_rng(seed).permutation(len(copies))  # texts
+    order = order[np.argsort(codes[by_text[ends - copies]][order], kind="stable")]  # by the class of their first row
+    mask, left = np.zeros(len(codes), dtype=bool), counts.copy()
+    if copies.max() == 1:
+        sizes = np.bincount(codes, minlength=len(counts))
+        mask[order[ranks_in_class(sizes) < np.repeat(counts, sizes)]] = True
+        return mask
+    for number in order.tolist():
+        rows = by_text[ends[number] - copies[number] : ends[number]]
+        if left[codes[rows[0]]] == 0:
+            continue
+        given = np.bincount(codes[rows], minlength=len(counts))
+        if (given <= left).all():
+            mask[rows] = True
+            left -= given
+    unmet = (left == counts) & (counts > 0)
+    if unmet.any():
+        mask |= _drawn(codes, np.arange(len(codes)), counts, seed) & unmet[codes]
     return mask
-
-
-def _hold_out_texts(labels: np.ndarray, text: np.ndarray, share: float, seed: int, source: str) -> np.ndarray:
-    """The mask of `hold_out_stratified` for whole texts; for rows where none can be held out."""
-    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    first = np.unique(text, return_index=True)[1]
-    if np.bincount(codes[first]).max() < 2:
-        return hold_out_stratified(labels, share, seed, source=source)
-    mask = hold_out_stratified(labels[first], share, seed, source=source)[text]
-    short = np.bincount(codes[~mask], minlength=len(sizes)) < np.minimum(sizes, KEPT)
-    # A copy with another label leaves with its text: it comes back where its own class would be left too few rows.
-    spared = mask & ~np.isin(text, text[mask & short[codes]])
-    return spared if spared.any() else hold_out_stratified(labels, share, seed, source=source)
 
 
 def _largest_remainders(sizes: np.ndarray, first: np.ndarray, share: float, wanted: int) -> np.ndarray:

@@ -286,15 +286,15 @@ class Texts:
         text = text_numbers(self.text)
         if not text.any():  # one text in all rows
             text = np.arange(len(self))
-        texts = int(text.max()) + 1
         if by == "label" and self.label is not None and self.kind == "sets":
             marks = indicator(self.label, set_names(self.label, self.source))
-            of_texts = np.zeros((texts, marks.shape[1]), dtype=marks.dtype)
+            few = np.flatnonzero(np.bincount(text) <= max(share * len(self) / 4, 1))  # texts; one of many rows stays
+            of_texts = np.zeros((int(text.max()) + 1, marks.shape[1]), dtype=marks.dtype)
             np.maximum.at(of_texts, text, marks)
-            return hold_out_sets(of_texts, share, seed)[text]
+            return np.isin(text, few[hold_out_sets(of_texts[few], share, seed)])
         if by == "label" and self.label is not None and self.kind != "floats":
             return hold_out_stratified(self.label, share, seed, text=text, source=self.source)
-        return hold_out_rows(texts, share, seed, source=self.source)[text]
+        return hold_out_rows(len(self), share, seed, text=text, source=self.source)
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas frame with the columns text, label, group, weight (those that are there) and id."""

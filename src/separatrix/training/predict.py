@@ -79,7 +79,7 @@ def predict(
         columns |= {} if label is None else {"label_separator": label_separator}
         if isinstance(data, Texts):
             texts = data
-        elif isinstance(data, list | tuple) or (isinstance(data, np.ndarray | pd.Series) and data.ndim == 1):
+        elif isinstance(data, list | tuple) or (isinstance(data, np.ndarray | pd.Series | pd.Index) and data.ndim == 1):
             texts = listed_texts(list(data), {"text": text if text != TEXT else None, "label": label, **reading})
         else:
             texts = load_texts(data, **columns, keep_blank=True, **reading)

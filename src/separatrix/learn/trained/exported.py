@@ -170,7 +170,7 @@ def write_classifier(model: Predictor, folder: Path, *, int8: bool = False) -> d
     export_graph(graph, example, (OUTPUT,), folder / WHOLE)
     _check(graph, folder / WHOLE, _batch(backbone, CHECKED), model)
     if int8:
-        quantise_graph(folder / WHOLE, folder / SMALL)
+        quantise_graph(folder / WHOLE, folder / SMALL, keep="head")  # of `ClassifierGraph`
     return {name: folder / name for name in (WHOLE, SMALL)[: 1 + int8]}
 
 
