@@ -13,6 +13,7 @@ still wanted. Without copies the draw is that of rows, and so it is for a class 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -39,9 +40,9 @@ def text_numbers(texts: Sequence[str]) -> np.ndarray:
     >>> text_numbers(["Who?", "Why?", "who?"])
     array([0, 1, 0])
     """
-    forms = np.empty(len(texts), dtype=object)
-    forms[:] = [normalise(text) for text in texts]
-    return encode(forms, by_row=True)[0]
+    forms = (normalise(text).encode("utf-8", "surrogatepass") for text in texts)
+    short = (int.from_bytes(blake2b(form, digest_size=8).digest(), signed=True) for form in forms)  # texts can be long
+    return encode(np.fromiter(short, np.int64, len(texts)), by_row=True)[0]
 
 
 def hold_out_rows(
