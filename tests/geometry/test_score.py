@@ -146,7 +146,7 @@ def test_resamples_too_count_only_classes_that_appear():
     assert classification(gold, gold, ["a", "b", "c"]).macro_f1_interval == pytest.approx((0.999, 1.0), abs=1e-3)
 
 
-@pytest.mark.parametrize(("rows", "least"), [(3, 0.292), (54, 0.934), (1000, 0.996)])
+@pytest.mark.parametrize(("rows", "least"), [(3, 0.292), (54, 0.934), (1000, 0.996), (10**6, 1.0)])
 def test_rows_that_are_all_right_or_all_wrong_leave_an_interval_with_a_width(rows, least):
     """Regression: 54 of 54 had "1.000 (1.000 to 1.000)", and so were better than a baseline with 53."""
     gold = np.arange(rows) % 2
@@ -155,6 +155,7 @@ def test_rows_that_are_all_right_or_all_wrong_leave_an_interval_with_a_width(row
     assert right.interval == right.macro_f1_interval == pytest.approx((exact.low, exact.high), abs=1e-3)
     assert right.interval[0] == pytest.approx(least, abs=1e-3)
     assert wrong.interval == pytest.approx((0, 1 - right.interval[0]), abs=1e-3)
+    assert right.interval[0] < 1
     assert bootstrap_mean(np.ones(rows, bool)) == right.interval
 
 

@@ -43,14 +43,8 @@ GRID_SCHEMA: Schema = {
 }
 FAILURE: Schema = {"label": str, "seed": int, "why": str}
 RETRY = "train it again with --retry"
-UNTRAINED = (
-    "recipe",
-    "trajectory",
-    "index",
-    "cache",
-    "refit",
-    "predictions",
-)  # folders of a run that hold no trained tensors
+# folders of a run that hold no trained tensors
+UNTRAINED = ("recipe", "trajectory", "index", "cache", "refit", "predictions")
 PATIENCE = 60.0  # seconds that another process may take to write the grid or the table
 
 
@@ -119,7 +113,7 @@ class Study:
         """
         ids = dict[str, str]()
         for run, identity in self._identities():
-            if identity.get("method") not in [*METHODS]:
+            if identity.get("method") not in [*METHODS]:  # a list: in a damaged file it may be anything
                 continue  # of a plug-in that is not loaded
             with suppress(StoreError), reading(self.run_folder(run) / RECIPE):
                 key = run_key(identity)

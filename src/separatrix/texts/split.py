@@ -64,8 +64,8 @@ def hold_out_stratified(
 ) -> np.ndarray:
     """A random mask that keeps the class shares: (rows,) bool, True = held out.
 
-    Each class differs from its exact share by less than one row, and keeps two rows for training: one with fewer than
-    three gives none (one row, where no class has three).
+    Each class differs from its exact share by less than one row (of copies, may give fewer), and keeps two rows for
+    training: one with fewer than three gives none (one row, where no class has three).
 
     Args:
         labels: the class of each row.
