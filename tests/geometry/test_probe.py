@@ -179,3 +179,9 @@ def test_a_ridge_of_weighted_rows_is_that_of_repeated_rows():
 def test_weights_that_cannot_be_used_are_refused(weight):
     with pytest.raises(DataError, match="weights of rows cannot be used"):
         fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2, weight=weight)
+
+
+def test_many_classes_of_few_rows_are_no_numbers():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([np.arange(20), np.arange(10)])  # scikit-learn takes them for numbers, and warns
+    assert fit_probe(rng.standard_normal((30, 8)), y, 20).converged

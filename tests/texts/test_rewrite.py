@@ -27,6 +27,12 @@ def test_csv_is_kept_byte_by_byte_with_its_quotes_breaks_and_marks(tmp_path):
     assert frame["text"].tolist() == ['one, "two"\r\nlines', "plain", "last"]
 
 
+def test_columns_of_one_name_are_all_kept(tmp_path):
+    (tmp_path / "data.csv").write_text("text,note,note\na,1,2\n")
+    frame = read_columns(tmp_path / "data.csv")
+    assert frame.iloc[0].to_dict() == {"text": "a", "note": "1", "note.1": "2"}
+
+
 def test_separators_and_packed_files_are_read_as_texts_are(tmp_path):
     path = tmp_path / "data.tsv.gz"
     path.write_bytes(gzip.compress(b'text\tlabel\na "quote\tx\nb\ty\n'))

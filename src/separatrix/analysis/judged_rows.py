@@ -19,6 +19,7 @@ from separatrix.geometry.suspects import ConfidentJoint, confident_joint
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.rowtable import RowTable
 from separatrix.texts.characters import normalise
+from separatrix.texts.columns import listing
 
 FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong
@@ -228,8 +229,7 @@ def undoubted(names: Sequence[str], why: str) -> list[str]:
     >>> undoubted(["owl"], "too few rows"), undoubted([], "too few rows")
     (['no row is doubted for owl: too few rows'], [])
     """
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"no row is doubted for {', '.join(names[:_NAMED])}{more}: {why}"] if names else []
+    return [f"no row is doubted for {listing(names, _NAMED)}: {why}"] if names else []
 
 
 def few_rows(case: JudgedRows, folds: int) -> list[str]:
@@ -240,5 +240,5 @@ def few_rows(case: JudgedRows, folds: int) -> list[str]:
     rows = (sizes - judged).sum()
     lines = undoubted(unjudged, f"{len(unjudged)} classes ({rows} rows) that no other row shows to the judges")
     if thin:
-        lines.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:_NAMED])}")
+        lines.append(f"classes with fewer rows than folds cannot be judged well: {listing(thin, _NAMED)}")
     return lines

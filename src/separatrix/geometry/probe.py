@@ -213,6 +213,7 @@ def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: floa
     order = first_row_order(y, classes)  # names of classes must not change how the solver rounds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says it instead
+        warnings.filterwarnings("ignore", "The number of unique classes")  # two rows of each look like numbers to it
         model.fit(design.space.coordinates, np.argsort(order)[y], sample_weight=design.weight)
     own = order[model.classes_]
     weight, bias = np.zeros((classes, len(design.mean))), np.full(classes, _NEVER)

@@ -38,7 +38,7 @@ class RunReport:
     # trained method stands next to its baselines, which were scored on the same rows.
     scores: Sequence[Mapping[str, Any]] = ()
     method: str = "prompt"  # the `method` in `scores` that the verdict is about
-    interval: str = "95 % bootstrap interval"  # what the intervals are
+    interval: str = "95 % interval"  # what the intervals are, over rows
     per_class: Sequence[Mapping[str, Any]] = ()  # one mapping per class; its keys are the columns
     confusion: np.ndarray | None = None  # (classes, classes) counts, gold by predicted, or None
     names: tuple[str, ...] = ()  # (classes,) class names

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 
@@ -152,7 +152,7 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
             header = next((row for row in rows if row), [])
             columns: dict[str, list[Any]] = {wanted: [] for wanted in choose(header)}
             swallows.look(header, "the names of the columns", 1, rows.line_num)
-            targets = [(header.index(wanted), column) for wanted, column in columns.items()]
+            targets = [(distinct(header).index(wanted), column) for wanted, column in columns.items()]
             start = rows.line_num + 1
             for row in rows if targets else ():
                 if row and len(row) != len(header):
@@ -167,6 +167,21 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
         except csv.Error as error:
             raise broken_row(f"{name} line {start}", error, reading) from error
     return Cells(columns, swallows.warnings(name))
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns of which none stands twice; those that do are numbered, as pandas does it.
+
+    >>> distinct(["text", "note", "note", "note.1"])
+    ['text', 'note', 'note.2', 'note.1']
+    """
+    numbered: list[str] = []
+    for name in names:
+        more, own = count(1), name
+        while own in numbered or (own != name and own in names):
+            own = f"{name}.{next(more)}"
+        numbered.append(own)
+    return numbered
 
 
 def broken_row(where: str, error: csv.Error, reading: LoadRecipe) -> DataError:

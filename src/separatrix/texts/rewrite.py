@@ -21,6 +21,7 @@ from separatrix.texts.read import (
     READERS,
     SEPARATORS,
     broken_row,
+    distinct,
     json_records,
     long_cells,
     opening,
@@ -47,7 +48,7 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
     kind = split_name(path).kind
     with opening(path):
         if kind in SEPARATORS:
-            return pd.DataFrame(separated_cells(path, reading or LoadRecipe(), lambda names: names).columns)
+            return pd.DataFrame(separated_cells(path, reading or LoadRecipe(), distinct).columns)
         if kind in LINES:
             return pd.DataFrame([record for record, _ in json_records(path, ())], dtype=object)  # 1 stays no 1.0
         import pyarrow as pa
