@@ -51,6 +51,7 @@ SHARED: dict[str, Any] = {"device": "cpu", "precision": "bfloat16", "epochs": 10
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {**HEAD, "epochs": 20, "temperature": 0.07},
     "nca": {},
+    "align_few": {"epochs": 6, "precision": "float32"},  # what a race trains once validation has chosen
     "pairs": {"loss": "cosine_mse", "pairs": "batch", "sampler": "balanced"},
 }
 SETFIT, SETFIT_SHORT = "setfit", "setfit_short"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("alignment.run", ("RESULTS.md", "results.csv")),
         ("many_classes.run", ("RESULTS.md",)),
         ("few_rows.run", ("RESULTS.md",)),
+        ("few_rows.forms", ("FORMS.md",)),
         ("alignment.groups", ("GROUPS.md",)),
         ("alignment.planted", ("PLANTED.md",)),
         ("alignment.carryover", ("CARRYOVER.md",)),

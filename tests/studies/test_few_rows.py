@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pandas as pd
+from studies.few_rows import forms, tables
 from studies.few_rows import run as study
-from studies.few_rows import tables
 from studies.many_classes.ideas import TrainedParts
 
 
@@ -58,3 +58,18 @@ def test_the_table_pairs_splits_and_takes_the_mean_of_sets_over_those_that_all_h
     cells = [cell.strip() for cell in next(row for row in mean.splitlines() if row.startswith("| nca")).split("|")]
     assert cells[3] == "2"
     assert cells[5:8] == ["+0.2500", "5.0", "0.25"]
+
+
+def test_a_form_is_compared_with_the_base_on_the_draws_of_both():
+    def line(row, name, seed, accuracy):
+        plan = {"row": row, "set": name, "per_class": 8, "seed": seed, "cpu_seconds": 3.0}
+        return plan | {"accuracy": dict.fromkeys(forms.WAYS, accuracy)}
+
+    other = "pairs, 6 epochs"
+    runs = [line(forms.BASE, name, seed, 0.5) for name in forms.SETS for seed in (0, 1)]
+    runs += [line(other, name, 0, 0.6) for name in forms.SETS] + [line(other, "trec6", 2, 0.0)]
+    shown = forms.table(runs)
+    assert "| nca, 6 epochs   | 0.500 (2)" in shown
+    assert "| pairs, 6 epochs | +0.100 (1)" in shown  # the third draw has no base
+    assert "| 0.100 " in shown
+    assert len({forms.FormPlan(row, "sst2", 8, 0).key for row in forms.FORMS}) == len(forms.FORMS)
