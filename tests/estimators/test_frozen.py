@@ -259,11 +259,12 @@ def test_weights_belong_to_the_probe(tiny, planted):
     one = FrozenClassifier(str(tiny("bert")), head="knn", k=3)
     with pytest.raises(OptionError, match="the head 'knn' counts every row alike: sample_weight has no effect"):
         one.fit(texts, labels, sample_weight=[1] * len(texts))
-    plain, other = (
+    plain, other, alike = (
         FrozenClassifier(str(tiny("bert"))).fit(texts, labels, sample_weight=weight).predict_proba(texts[:5])
-        for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))])
+        for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))], [1e-160] * len(texts))
     )
     assert not np.allclose(plain, other)
+    np.testing.assert_allclose(plain, alike, atol=1e-6)
 
 
 def test_class_weights_are_those_of_scikit_learn(tiny, planted, tmp_path):
