@@ -293,6 +293,16 @@ def test_class_weights_are_those_of_scikit_learn(tiny, planted, tmp_path):
     np.testing.assert_allclose(clone(again).fit(texts, labels).predict_proba(new), heavy)
 
 
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+def test_class_weights_name_classes_as_y_spells_them(tiny, planted):
+    texts, first = planted[0][:60], np.array(planted[1][:60]) == planted[1][0]
+    composed, apart = (
+        FrozenClassifier(str(tiny("bert")), class_weight={name: 5}).fit(texts, np.where(first, name, "tea"))
+        for name in ("caf\u00e9", "cafe\u0301")
+    )
+    np.testing.assert_array_equal(composed.predict_proba(texts), apart.predict_proba(texts))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

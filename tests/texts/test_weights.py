@@ -142,6 +142,13 @@ def test_without_weights_nothing_changes():
     assert weigh(splits, None) is splits
 
 
+def test_a_class_is_named_in_any_spelling_that_looks_alike():
+    texts = Texts.of(["a", "b"], ["caf\u00e9", "tea"])
+    assert list(class_weights(texts, np.ones(2), ["cafe\u0301=2", "te\u200ba=3"]).values()) == [2, 3]
+    with pytest.raises(OptionError, match="names a class twice: got 'caf\u00e9'"):
+        class_weights(texts, np.ones(2), ["cafe\u0301=2", "caf\u00e9=3"])
+
+
 def test_a_class_has_one_weight_and_balanced_stands_alone():
     texts = Texts.of(["a", "b"], ["x", "y"])
     with pytest.raises(OptionError, match="--class-weight names a class twice: got 'x'"):

@@ -96,7 +96,7 @@ class PromptClassifier(TextClassifier, PromptEstimator):
         recipe: every other option, made with `separatrix.recipe.replace(TrainRecipe(), ...)`.
 
     Attributes:
-        classes_: (classes,) the classes as they stood in y, sorted.
+        classes_: (classes,) the classes as they stood in y, sorted; of spellings that look alike the first.
         model_: the trained `PromptModel`; its `answer` gives everything below at once.
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.

@@ -17,6 +17,7 @@ import numpy as np
 
 from separatrix.errors import DataError, OptionError
 from separatrix.row_weights import mean_weight
+from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import listing
 from separatrix.texts.load import Splits
 from separatrix.texts.table import Texts
@@ -112,7 +113,8 @@ def class_weights(texts: Texts, own: np.ndarray, wanted: Sequence[str]) -> dict[
     named = {str(label): label for label in classes}
     given: dict[Any, float] = {}
     for entry in wanted:
-        name, equals, number = entry.rpartition("=")
+        given_name, equals, number = entry.rpartition("=")
+        name = plain_name(given_name)
         if not equals:
             got, expected = repr(entry), f"{BALANCED} alone, class=weight for some classes, or a .json file"
             raise OptionError("--class-weight cannot be this", got=got, expected=expected)
