@@ -86,3 +86,16 @@ def test_variables_say_what_they_hold():
     ]
     assert len(named) > 5000
     assert [place for place, name in named if name in vague] == []
+
+
+def test_no_stop_is_told_as_another_error():
+    """Where errors of any type become a sentence or an answer, a Ctrl-C that they came of goes on as it is."""
+    no_main_thread, writes_a_value = "server.py", "core.py"
+    swallowing = [
+        f"{file}:{node.lineno}"
+        for file, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception"
+        if "raise_interrupt" not in ast.dump(node) and file not in (no_main_thread, writes_a_value)
+    ]
+    assert swallowing == []

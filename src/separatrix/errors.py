@@ -108,6 +108,36 @@ def working_directory_is_gone() -> bool:
     return False
 
 
+def raise_interrupt(error: BaseException) -> None:
+    """Raise the Ctrl-C that an error came of, if one did: called where errors of any type are told in words of ours.
+
+    An interrupt inside a context manager whose `__exit__` fails (a mode of PyTorch, say) comes out as another error.
+
+    >>> error = RuntimeError("trying to pop from empty mode stack")
+    >>> error.__context__ = KeyboardInterrupt()
+    >>> try:
+    ...     raise_interrupt(error)
+    ... except KeyboardInterrupt:
+    ...     print("stopped")
+    stopped
+    """
+    if (interrupt := interrupt_of(error)) is not None:
+        raise interrupt
+
+
+def interrupt_of(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C that an error is or came of, if any."""
+    waiting, known = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, KeyboardInterrupt):
+            return one
+        if id(one) not in known:
+            known.add(id(one))
+            waiting += [cause for cause in (one.__context__, one.__cause__) if cause is not None]
+    return None
+
+
 def warn(lines: Iterable[str]) -> None:
     """Issue each line as a `SeparatrixWarning`, at the line of the user's that led here."""
     frame, level = sys._getframe(1), 2

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from separatrix.errors import OptionError
+from separatrix.errors import OptionError, raise_interrupt
 
 _LOADED: list[str] = []
 
@@ -29,6 +29,7 @@ def load_plugins(names: Iterable[str]) -> None:
             else:
                 _import_name(name)
         except Exception as error:  # whatever the user's own code raises
+            raise_interrupt(error)
             what = f"--plugin {name} cannot be imported ({type(error).__name__}: {error})"
             raise OptionError(what, expected="a module, or the path of a .py file") from error
         name = os.path.abspath(name) if name.endswith(".py") else name

@@ -51,8 +51,16 @@ def test_memory_that_runs_out_is_a_sentence(fail, tmp_path: Path, error: Excepti
     assert not (tmp_path / "run").exists()
 
 
-def test_stopped_by_hand_says_how_to_go_on(fail, tmp_path: Path) -> None:
-    ran = fail(KeyboardInterrupt())
+def unwound() -> RuntimeError:
+    """What is left of Ctrl-C where a context manager fails on the way out."""
+    error = RuntimeError("trying to pop from empty mode stack")
+    error.__context__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), unwound()])
+def test_stopped_by_hand_says_how_to_go_on(fail, tmp_path: Path, error: BaseException) -> None:
+    ran = fail(error)
     assert ran.code == 130
     assert ran.err == "separatrix: stopped; the same command with --resume goes on from the last saved state\n"
     assert not (tmp_path / "run").exists()  # nothing was saved that could be gone on with

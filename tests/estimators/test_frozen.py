@@ -259,11 +259,12 @@ def test_weights_belong_to_the_probe(tiny, planted):
     one = FrozenClassifier(str(tiny("bert")), head="knn", k=3)
     with pytest.raises(OptionError, match="the head 'knn' counts every row alike: sample_weight has no effect"):
         one.fit(texts, labels, sample_weight=[1] * len(texts))
-    plain, other = (
+    plain, other, alike = (
         FrozenClassifier(str(tiny("bert"))).fit(texts, labels, sample_weight=weight).predict_proba(texts[:5])
-        for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))])
+        for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))], [1e-160] * len(texts))
     )
     assert not np.allclose(plain, other)
+    np.testing.assert_allclose(plain, alike, atol=1e-6)
 
 
 def test_class_weights_are_those_of_scikit_learn(tiny, planted, tmp_path):
@@ -290,6 +291,16 @@ def test_class_weights_are_those_of_scikit_learn(tiny, planted, tmp_path):
     again = FrozenClassifier.load(tmp_path / "model")
     assert again.class_weight == ("True=5",)
     np.testing.assert_allclose(clone(again).fit(texts, labels).predict_proba(new), heavy)
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+def test_class_weights_name_classes_as_y_spells_them(tiny, planted):
+    texts, first = planted[0][:60], np.array(planted[1][:60]) == planted[1][0]
+    composed, apart = (
+        FrozenClassifier(str(tiny("bert")), class_weight={name: 5}).fit(texts, np.where(first, name, "tea"))
+        for name in ("caf\u00e9", "cafe\u0301")
+    )
+    np.testing.assert_array_equal(composed.predict_proba(texts), apart.predict_proba(texts))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every usual form of X and y is read alike; what cannot be used, options too, is refused before any work."""
 
+import pickle
 import warnings
 from types import SimpleNamespace
 
@@ -11,8 +12,17 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 from separatrix.errors import DataError, SeparatrixWarning
-from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
+from separatrix.estimators import (
+    AlignClassifier,
+    AutoClassifier,
+    FrozenClassifier,
+    PromptClassifier,
+    PromptRegressor,
+    inputs,
+    training,
+)
 from separatrix.recipe import PromptRecipe, TrainRecipe, replace
+from separatrix.recipe.auto import AutoRecipe
 from separatrix.texts import Classes
 
 QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
@@ -102,6 +112,44 @@ def test_labels_come_back_through_the_classes(data, kind):
     rows = inputs.labelled([f"text {row}" for row in range(len(labels))], labels, "here")
     ids = Classes.of(rows.texts.label).encode(rows.texts.label)
     assert rows.classes[ids].tolist() == labels
+
+
+CAFE, HIDDEN = "cafe\u0301", "tea\u200b"  # é as two characters, a zero-width space
+
+
+def estimators(model):
+    """One of each kind, quickly fitted."""
+    quick = {"epochs": 1, "batch_size": 64}
+    return {
+        "frozen": FrozenClassifier(model, pool="mean", layer=0),
+        "prompt": PromptClassifier(model, tokens=2, **quick),
+        "align": AlignClassifier(model, **quick),
+        "auto": AutoClassifier(model, recipe=replace(AutoRecipe(), model=model, candidates=("probe",))),
+    }
+
+
+@pytest.mark.parametrize("kind", ["frozen", "prompt", "align", "auto"])
+def test_answers_are_spelled_as_the_labels_are(kind, tiny, planted, tmp_path):
+    texts, labels = planted[0][:120], np.array(planted[1][:120])
+    y = np.array([{"cat": CAFE, "dog": HIDDEN, "bird": "cz"}[label] for label in labels])
+    with pytest.warns(SeparatrixWarning) as caught:
+        clf = estimators(str(tiny("bert")))[kind].fit(texts, y)
+    said = " ".join(str(one.message) for one in caught)
+    assert "(NFC), and is composed" in said
+    assert "hold invisible characters (U+200B)" in said
+    assert clf.classes_.tolist() == [CAFE, "cz", HIDDEN]
+    answers = clf.predict(texts)
+    assert set(answers) <= set(y)
+    assert clf.score(texts, y) == (clf.predict_proba(texts).argmax(axis=1) == clf.model_.classes.encode(y)).mean()
+    clf.save(tmp_path / "saved")
+    for again in (type(clf).load(tmp_path / "saved"), pickle.loads(pickle.dumps(clf))):
+        assert again.predict(texts).tolist() == answers.tolist()
+
+
+def test_of_spellings_that_look_alike_the_first_is_the_class():
+    given = ["b", CAFE, "caf\u00e9", "b\u200b"]
+    assert inputs.labelled(list("wxyz"), given, "here").classes.tolist() == ["b", CAFE]
+    assert inputs.labelled(list("wxyz"), [[one] for one in given], "here").classes.tolist() == ["b", CAFE]
 
 
 def nth(values, place, value):

@@ -157,28 +157,75 @@ def test_with_validation_or_few_rows_nothing_is_held_out():
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_a_probe_of_weighted_rows_is_that_of_repeated_rows(wide):
+def test_a_probe_of_weighted_rows_is_that_of_repeated_rows_whose_penalty_grew_with_them(wide):
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(30, 60 if wide else 4)), np.arange(30) % 3
     weight = generator.integers(1, 4, 30)
     again = np.repeat(np.arange(30), weight)
-    weighted, repeated = fit_probe(x, y, 3, weight=weight), fit_probe(x[again], y[again], 3)
+    weighted, repeated = fit_probe(x, y, 3, weight=weight), fit_probe(x[again], y[again], 3, penalty=weight.mean())
     assert np.allclose(weighted.mean, repeated.mean)
     assert np.allclose(weighted.scale, repeated.scale)
     assert np.abs(weighted.scores(x) - repeated.scores(x)).max() < 1e-2  # where the solver stops
 
 
-def test_a_ridge_of_weighted_rows_is_that_of_repeated_rows():
+def test_a_ridge_of_weighted_rows_is_that_of_repeated_rows_whose_penalty_grew_with_them():
     generator = np.random.default_rng(0)
     x, weight = generator.normal(size=(30, 4)), generator.integers(1, 4, 30)
     y, again = generator.normal(size=30), np.repeat(np.arange(30), weight)
-    assert np.allclose(fit_ridge(x, y, weight=weight).scores(x), fit_ridge(x[again], y[again]).scores(x))
+    repeated = fit_ridge(x[again], y[again], penalty=weight.mean())
+    assert np.allclose(fit_ridge(x, y, weight=weight).scores(x), repeated.scores(x))
+
+
+def fits(x, y, weight):
+    """Every fit of a probe with weights of rows."""
+    marks, held = np.eye(2, dtype=int)[y % 2], (x[::3], y[::3])
+    return [
+        fit_probe(x, y, 3, weight=weight),
+        fit_probe(x, y, 3, weight=weight, validation=held),
+        fit_probe(x, marks, 2, weight=weight),
+        fit_tuned_probe(x, y, 3, weight=weight),
+        fit_ridge(x, x[:, 0] + y, weight=weight),
+        fit_ridge(x, x[:, 0] + y, weight=weight, validation=held),
+    ]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-6, 3.0, 1e300])
+def test_the_scale_of_the_weights_changes_no_probe(scale):
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.normal(size=(60, 5)), np.arange(60) % 3, rng.uniform(0.5, 2, 60)
+    for one, other in zip(fits(x, y, weight), fits(x, y, scale * weight), strict=True):
+        assert one.penalty == other.penalty
+        np.testing.assert_allclose(one.scores(x), other.scores(x), atol=1e-6)
+    for one, other in zip(fits(x, y, None), fits(x, y, np.full(60, scale)), strict=True):
+        np.testing.assert_allclose(one.scores(x), other.scores(x), atol=1e-6)
+
+
+def test_weights_of_mean_1_are_fitted_as_they_are():
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.normal(size=(40, 5)), np.arange(40) % 2, np.repeat([0.5, 1.5], 20)
+    solver = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, tol=1e-4, max_iter=2000))
+    solver.fit(x, y, standardscaler__sample_weight=weight, logisticregression__sample_weight=weight)
+    difference = fit_probe(x, y, 2, weight=weight).scores(x) @ [-1, 1]
+    np.testing.assert_allclose(difference, solver.decision_function(x), atol=1e-12)
+
+
+def test_a_row_of_weight_0_is_as_no_row():
+    rng = np.random.default_rng(0)
+    x, y, kept = rng.normal(size=(60, 5)), np.arange(60) % 3, np.arange(60) < 45
+    weighted, fewer = fit_probe(x, y, 3, weight=np.where(kept, 2.0, 0.0)), fit_probe(x[kept], y[kept], 3)
+    np.testing.assert_allclose(weighted.scores(x), fewer.scores(x), atol=1e-9)
 
 
 @pytest.mark.parametrize("weight", [[1, -1, 1, 1], [0, 0, 0, 0]])
 def test_weights_that_cannot_be_used_are_refused(weight):
     with pytest.raises(DataError, match="weights of rows cannot be used"):
         fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2, weight=weight)
+
+
+@pytest.mark.parametrize("far", [[1e-300, 1e300, 1, 1], [1, 1e-16, 1, 1], [1e308, 5e-324, 0, 1]])
+def test_weights_that_a_sum_cannot_hold_together_are_refused(far):
+    with pytest.raises(DataError, match=r"weights of rows are too far apart: got .* to .*, expected the largest at"):
+        fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], 2, weight=far)
 
 
 def test_many_classes_of_few_rows_are_no_numbers():

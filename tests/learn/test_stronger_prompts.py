@@ -101,7 +101,7 @@ def test_a_mixture_begins_with_most_of_one_word(make_job, few):
 
 
 def test_descriptions_are_spread_over_the_tokens(make_job, few):
-    sentences = ("bird=cat is", "cat=red", "dog=blue")
+    sentences = ("bird\u200b=cat is", "cat=red", "dog=blue")  # a name as it looks
     options = {"init": "descriptions", "descriptions": sentences}
     model = start_prompt_model(make_job(few, tokens=2, **options).recipe, few[0])
     ids = model.backbone.tokenizer.convert_tokens_to_ids(["cat", "is", "red", "blue"])

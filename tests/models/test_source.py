@@ -27,6 +27,21 @@ def load(folder, **options):
     return load_backbone(ModelRecipe(model=str(folder), device="cpu"), **options)
 
 
+@pytest.mark.parametrize("part", ["AutoConfig", "AutoModel"])
+def test_a_stop_while_a_model_is_loaded_is_no_damaged_model(tiny, monkeypatch, part):
+    """PyTorch's own modes fail with an error of theirs when Ctrl-C unwinds them."""
+
+    def stopped(*_inputs, **_options):
+        try:
+            raise KeyboardInterrupt("as control-C")
+        finally:
+            raise RuntimeError("trying to pop from empty mode stack")
+
+    monkeypatch.setattr(getattr(hf, part), "from_pretrained", stopped)
+    with pytest.raises(KeyboardInterrupt, match="as control-C"):
+        load(tiny("bert"))
+
+
 def change_config(folder, **values):
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

@@ -359,6 +359,17 @@ def test_a_replacement_that_was_stopped_is_gone_on_with_and_the_old_store_can_be
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
+def test_shards_stay_where_a_stop_came_out_as_another_error(tmp_path):
+    new, options = made(4).table, {"window": 2, "resume": None, "resumable": True}
+    error = RuntimeError("trying to pop from empty mode stack")
+    error.__context__ = KeyboardInterrupt()
+    with pytest.raises(RuntimeError, match="mode stack"), open_writer(tmp_path / "p", "new", **options) as writer:  # noqa: PT012
+        writer.add(0, new.iloc[:2].reset_index(drop=True), {"other": np.ones((2, 3))})
+        raise error
+    with open_writer(tmp_path / "p", "new", window=2) as writer:
+        assert writer.missing(0, new.iloc[:2].reset_index(drop=True), ["other"]) == []
+
+
 def test_a_manifest_has_recipe_and_files_as_others_have_and_old_ones_are_read(tmp_path):
     write_points(tmp_path / "p", made(6), dtype="float32", shard_rows=2, recipe={"seed": 3})
     path = tmp_path / "p/manifest.json"

@@ -37,3 +37,7 @@ def test_ranks_lead_back_to_the_order(order: list[str]) -> None:
 def test_an_order_that_does_not_fit_is_refused(order: tuple[str, ...], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         class_ranks(NAMES, order, "q.csv")
+
+
+def test_an_order_names_classes_in_any_spelling_that_looks_alike() -> None:
+    assert class_ranks(["caf\u00e9", "tea"], ["te\u200ba", "cafe\u0301"]) == (1, 0)

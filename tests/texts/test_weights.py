@@ -5,7 +5,7 @@ import pytest
 
 from separatrix.errors import DataError, OptionError, SeparatrixWarning
 from separatrix.texts import Splits, Texts, load_splits, load_texts
-from separatrix.texts.weights import class_weights, weigh, weighing
+from separatrix.texts.weights import class_weights, weigh, weighing, weights_of
 
 
 def write(folder, *lines, name="a.csv"):
@@ -91,10 +91,40 @@ def test_rows_of_weight_0_are_left_out_of_training_alone():
     texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "y", "y"], weight=[0, 1, 2, 1])
     splits = weigh(Splits(texts, texts, texts, ()), ("x=3",))
     assert splits.train.text == ("b", "c", "d")
-    assert splits.train.weight.tolist() == [3, 2, 1]
-    assert splits.validation.weight.tolist() == [0, 3, 2, 1]
+    assert splits.train.weight.tolist() == [1.5, 1, 0.5]  # 3, 2 and 1, divided by their mean
+    assert splits.validation.weight.tolist() == [0, 1.5, 1, 0.5]
     assert splits.test is texts
     assert any("1 rows of weight 0 are not learnt from" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize("class_weight", [None, ("balanced",), ("x=1e-200", "y=3e-200")])
+@pytest.mark.parametrize("scale", [1e-160, 1e-6, 1e307])
+def test_only_the_ratios_of_weights_count(scale, class_weight):
+    """Validation rows that have none weigh what the average training row does, in a second training too."""
+    plain = Texts.of(["a", "b", "c", "d"], ["x", "x", "y", "y"], weight=[0.5, 1.5, 2, 0])
+    scaled = Texts.of(plain.text, plain.label, weight=scale * plain.weight)
+    held = Texts.of(["e", "f"], ["x", "y"])
+    one, other = (weigh(Splits(train, held, None, ()), class_weight) for train in (plain, scaled))
+    for part in ("train", "validation"):
+        np.testing.assert_allclose(one.parts[part].weight, other.parts[part].weight)
+    assert other.train.weight.mean() == pytest.approx(1)
+    if class_weight is None:
+        assert other.validation.weight.tolist() == [1, 1]
+
+
+def test_weights_of_the_mean_1_stay_to_the_last_digit():
+    texts = Texts.of(["a", "b", "c"], ["x", "x", "y"], weight=[0.3, 0.7, 2.0])
+    assert weigh(Splits(texts, texts, None, ()), None).train.weight.tolist() == [0.3, 0.7, 2.0]
+
+
+def test_weights_that_a_sum_cannot_hold_together_are_refused_with_their_file():
+    texts = Texts.of(["a", "b"], ["x", "y"], weight=[1e-300, 1e300], source="q.csv")
+    with pytest.raises(DataError, match=r"q\.csv: weights of rows are too far apart: got 1e-300 to 1e\+300"):
+        weigh(Splits(texts, texts, None, ()), None)
+    even = Texts.of(["a", "b"], ["x", "y"])
+    for weights in (("x=1e300", "y=1e-300"), ("x=1e308",)):
+        with pytest.raises(DataError, match="weights of rows are too far apart"):
+            weights_of(even, weights)
 
 
 def test_a_class_without_any_weight_is_refused():
@@ -110,6 +140,13 @@ def test_without_weights_nothing_changes():
     texts = Texts.of(["a", "b"], ["x", "y"])
     splits = Splits(texts, texts, None, ())
     assert weigh(splits, None) is splits
+
+
+def test_a_class_is_named_in_any_spelling_that_looks_alike():
+    texts = Texts.of(["a", "b"], ["caf\u00e9", "tea"])
+    assert list(class_weights(texts, np.ones(2), ["cafe\u0301=2", "te\u200ba=3"]).values()) == [2, 3]
+    with pytest.raises(OptionError, match="names a class twice: got 'caf\u00e9'"):
+        class_weights(texts, np.ones(2), ["cafe\u0301=2", "caf\u00e9=3"])
 
 
 def test_a_class_has_one_weight_and_balanced_stands_alone():

@@ -43,15 +43,27 @@ def test_equal_weights_change_nothing_and_others_do(tiny, splits, method):
     assert not np.allclose(plain, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["probe", "align", "finetune"])
+def test_the_scale_of_the_weights_changes_nothing(tiny, splits, method):
+    weight, options = 1 + 9 * (np.arange(len(splits.train)) % 2), {} if method == "probe" else {"refit": True}
+    one, other = (
+        run_training(request(tiny, weighted(splits, scale * weight), method, **options)).model.answer(splits.train.text)
+        for scale in (1, 1e-60)
+    )
+    assert np.allclose(one.probabilities, other.probabilities, atol=1e-4)
+
+
 @pytest.mark.parametrize("loss", ["token", "linear", "centroid_ce", "cosine"])
 def test_prompts_learn_with_weights(make_order, splits, loss):
     rows = len(splits.train)
     family = "gpt2" if loss == "token" else "bert"
-    plain, other = (
+    weight = 1 + 9 * (np.arange(rows) % 2)
+    plain, other, scaled = (
         run_training(replace(make_order(data=data, family=family, loss=loss, epochs=1), compare=False)).metrics[0]
-        for data in (splits, weighted(splits, 1 + 9 * (np.arange(rows) % 2)))
+        for data in (splits, weighted(splits, weight), weighted(splits, 1e-60 * weight))
     )
     assert plain["loss"] != other["loss"]
+    assert scaled["loss"] == pytest.approx(other["loss"], rel=1e-4)
 
 
 def test_class_weights_are_said_and_kept_in_the_recipe(tiny, splits, tmp_path):

@@ -23,6 +23,7 @@ from separatrix.errors import (
     PictureWarning,
     SeparatrixWarning,
     UnverifiedWarning,
+    raise_interrupt,
     system_refusal,
     working_directory_is_gone,
 )
@@ -116,7 +117,8 @@ def _run(words: list[str]) -> int:
         # The reader (`| head`) has gone; python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (Exception, KeyboardInterrupt) as error:
+    except Exception as error:
+        raise_interrupt(error)
         return tell(error, words)
     return DONE
 

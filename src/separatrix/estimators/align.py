@@ -43,7 +43,7 @@ class AlignClassifier(NeighborsClassifier, TrainedEstimator):
         recipe: every other option: `FINETUNE`, or made with `separatrix.recipe.replace(AlignRecipe(), ...)`.
 
     Attributes:
-        classes_: (classes,) the classes as they stood in y, sorted.
+        classes_: (classes,) the classes as they stood in y, sorted; of spellings that look alike the first.
         model_: the trained `AlignModel`; its `encode` and `answer` take texts.
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.

@@ -33,7 +33,7 @@ class AutoClassifier(TextClassifier, TrainedEstimator):
         recipe: every other option, made with `separatrix.recipe.replace(AutoRecipe(), candidates=("probe", "align"))`.
 
     Attributes:
-        classes_: (classes,) the classes as they stood in y, sorted.
+        classes_: (classes,) the classes as they stood in y, sorted; of spellings that look alike the first.
         model_: what was trained: a `ProbeModel`, `AlignModel` or `PromptModel`.
         race_: what was tried and how sure the choice is, as `race` in a run's `result.json`; `race_["why"]` says it in
             two sentences.

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError
+from separatrix.errors import OptionError, warn
 from separatrix.estimators.base import NeighborsClassifier
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled
 from separatrix.estimators.training import check_kind, plain, same, validation_part
@@ -52,7 +52,7 @@ class FrozenClassifier(NeighborsClassifier):
         recipe: longest text, number format, device; its `model` gives way to the argument, unless that is the default.
 
     Attributes:
-        classes_: (classes,) the classes as they stood in y, sorted.
+        classes_: (classes,) the classes as they stood in y, sorted; of spellings that look alike the first.
         scores_: accuracy with interval, macro-F1 and majority baseline on rows the head was not fitted to (`on` says
             which: leave-one-out for knn and centroid, held-out rows for the probe); None if there were too few.
         model_: the fitted `FrozenModel`; its `answer` gives everything at once.
@@ -128,6 +128,7 @@ class FrozenClassifier(NeighborsClassifier):
         if fitted.judged is not None:
             scores = classification(*fitted.judged, classes.names, seed=recipe.seed)
             figures = scores.to_dict() | {"on": fitted.judged_on}
+        warn(dict.fromkeys(line for texts in (data.texts, held_out) if texts is not None for line in texts.warnings))
         self.model_ = replace(blank, arrays=fitted.arrays, calibration=fitted.calibration, figures=figures)
         return self
 

@@ -17,11 +17,10 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix.errors import DataError, warn
-from separatrix.estimators.label_sets import read_sets
+from separatrix.estimators.label_sets import read_sets, spelled_classes
 from separatrix.learn.trained.saved import check_input_kind
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
-from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import name_warnings, refuse_unlabelled
 
 TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
@@ -100,7 +99,7 @@ class LabelledTexts:
     """Texts with their targets."""
 
     texts: Texts
-    classes: np.ndarray | None  # (classes,) sorted, as the user wrote them; None: numbers to predict
+    classes: np.ndarray | None  # (classes,) as the user wrote them, sorted as they look; None: numbers to predict
 
     @property
     def labels(self) -> np.ndarray:
@@ -113,7 +112,8 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
 
     An indicator matrix, or lists of labels, give several labels a row, see `read_sets`.
 
-    Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers.
+    Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers. Of names that
+    look alike the first is the class.
 
     Raises:
         DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
@@ -132,7 +132,7 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
     table = Texts.of(texts, labels, groups, source=source, weight=rows, pair=pair)
     if groups is not None:
         table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))
-    return LabelledTexts(table, np.array(sorted({plain_name(label) for label in given})))
+    return LabelledTexts(table, spelled_classes(given))
 
 
 def measured(X: Any, y: Any, source: str, *, weight: Any = None) -> LabelledTexts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +49,26 @@ def read_sets(y: Any, source: str) -> SetTargets | None:
     if all(not len(cell) or _is_mark(cell[0]) for cell in cells if isinstance(cell, list)) and _is_matrix(cells):
         return _of_matrix(np.array(cells), None, source)
     lists = [list(cell) if isinstance(cell, list | tuple | set | frozenset | np.ndarray) else [cell] for cell in cells]
-    known = {plain_name(str(label)): label for labels in lists for label in labels if not is_missing(label)}
-    classes = [known[name] for name in sorted(known)]
-    return SetTargets(lists, np.array(classes))
+    classes = spelled_classes([label for labels in lists for label in labels if not is_missing(label)], str)
+    return SetTargets(lists, classes)
+
+
+def spelled_classes(labels: list[Any], name: Callable[[Any], Any] = lambda label: label) -> np.ndarray:
+    r"""The classes of some labels, (classes,), in the order of their plain names, which are what is learnt.
+
+    Each is written as in the first of its labels: an answer must equal the labels that it is scored against.
+
+    Args:
+        labels: one a row, or those of all rows.
+        name: a label as it is learnt.
+
+    >>> ascii(spelled_classes(["b", "e\u0301", "\xe9", "a"]).tolist())
+    "['a', 'b', 'e\\u0301']"
+    """
+    known: dict[Any, Any] = {}
+    for label in labels:
+        known.setdefault(plain_name(name(label)), label)
+    return np.array([known[each] for each in sorted(known)])
 
 
 def _is_mark(value: Any) -> bool:

@@ -36,8 +36,9 @@ class PromptEstimator(TrainedEstimator):
             X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column;
                 pairs of texts as tuples or as two columns.
             y: (rows,) labels (names, integers or booleans), or numbers for a regressor.
-            sample_weight: (rows,) what each row counts in the loss, finite and 0 or more; a row of weight 2 counts as
-                the row twice. Figures and the choice of the epoch count validation rows alike.
+            sample_weight: (rows,) what each row counts in the loss, finite and 0 or more; only ratios matter: a row of
+                weight 2 counts twice what one of weight 1 does. Figures and the choice of the epoch count validation
+                rows alike.
             validation: (X, y) to choose the best epoch and to calibrate by; without it, a seeded tenth of the rows is
                 held out, stratified by class.
 
@@ -95,7 +96,7 @@ class PromptClassifier(TextClassifier, PromptEstimator):
         recipe: every other option, made with `separatrix.recipe.replace(TrainRecipe(), ...)`.
 
     Attributes:
-        classes_: (classes,) the classes as they stood in y, sorted.
+        classes_: (classes,) the classes as they stood in y, sorted; of spellings that look alike the first.
         model_: the trained `PromptModel`; its `answer` gives everything below at once.
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.

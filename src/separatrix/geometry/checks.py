@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.row_weights import mean_weight
 
 _FEWEST = 20  # rows below which an arithmetic progression may be chance
 _LOOK = 1000  # rows that rule nearly every column out
@@ -136,10 +137,13 @@ def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def check_weight(weight: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
-    """Weights of rows, (rows,) float64: finite, 0 or more, not all 0; None stays.
+    """Weights of rows, (rows,) float64, divided by the mean of those above 0; None stays.
 
-    >>> check_weight([1, 2], 2)
-    array([1., 2.])
+    Raises:
+        DataError: not finite, below 0, all 0, or too far apart for a sum of float64.
+
+    >>> check_weight([1, 3, 0], 3)
+    array([0.5, 1.5, 0. ])
     """
     if weight is None:
         return None
@@ -150,7 +154,7 @@ def check_weight(weight: ArrayLike | None, rows: int) -> NDArray[np.float64] | N
         raise DataError(
             "weights of rows cannot be used", got=f"{values.min():g} to {values.max():g}", expected=expected
         )
-    return values
+    return values / mean_weight(values)
 
 
 def check_same_rows(rows: int, other: int, what: str, other_what: str) -> None:

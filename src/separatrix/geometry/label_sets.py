@@ -265,10 +265,16 @@ def fit_label_temperature(scores: ArrayLike, gold: ArrayLike) -> float:
     return float(np.exp(best.x))
 
 
-def fit_one_vs_rest(x: NDArray[np.floating], gold: NDArray[np.int64], penalty: float, seed: int) -> tuple[Any, ...]:
+def fit_one_vs_rest(
+    x: NDArray[np.floating],
+    gold: NDArray[np.int64],
+    penalty: float,
+    seed: int,
+    rows: NDArray[np.float64] | None = None,
+) -> tuple[Any, ...]:
     """One logistic regression for each label on prepared vectors: weight (labels, width), bias (labels,), converged.
 
-    A label that all rows have, or none, is always or never given.
+    A label that all rows have, or none, is always or never given. `rows` are the weights of the rows, of mean 1.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -281,7 +287,7 @@ def fit_one_vs_rest(x: NDArray[np.floating], gold: NDArray[np.int64], penalty: f
         model = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS, tol=_TOLERANCE, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says it instead
-            model.fit(x, marks)
+            model.fit(x, marks, sample_weight=rows)
         weight[label], bias[label] = model.coef_[0], model.intercept_[0]
         converged = converged and bool(model.n_iter_.max() < _ITERATIONS)
     return weight, bias, converged

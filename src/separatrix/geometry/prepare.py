@@ -37,7 +37,7 @@ def keep(_x: Matrix) -> Change:
 def standard_scaler(x: Matrix, weight: NDArray[np.float64] | None = None) -> StandardScaler:
     """scikit-learn's scaler, fitted in float64; a deviation that rounding leaves of a constant column counts as 0.
 
-    A row of weight 2, of `weight` (rows,), counts twice.
+    Rows count by `weight`, (rows,), whose scale changes nothing.
 
     >>> standard_scaler(np.full((3, 1), 0.1, np.float32)).scale_.tolist()
     [1.0]

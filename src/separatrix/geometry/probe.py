@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,21 +80,22 @@ def fit_probe(
         validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
             tie).
         penalty: without validation rows.
-        weight: (rows,) finite and 0 or more; a row of weight 2 is fitted as the row twice is.
+        weight: (rows,) finite and 0 or more; relative, since they are divided by their mean. A row of weight 0 is left
+            out.
 
     Raises:
-        DataError: one class only, labels outside the classes, a number that is not finite.
+        DataError: one class only, labels outside the classes, a number that is not finite, weights too far apart.
 
     >>> probe = fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2)
     >>> probe.scores([[0.0], [3.0]]).argmax(axis=1), probe.converged
     (array([0, 1]), True)
     """
     if np.ndim(y) == 2:
-        return _one_vs_rest(x, y, classes, validation, penalty, seed)
-    vectors, gold = check_labelled(x, y, classes)
+        return _one_vs_rest(x, y, classes, validation, penalty, seed, weight)
+    vectors, gold, weights = _weighing(*check_labelled(x, y, classes), weight)
     if gold.min() == gold.max():
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
-    design = _Design.of(vectors, check_weight(weight, len(gold)))
+    design = _Design.of(vectors, weights)
     if validation is None:
         return _logistic(design, gold, classes, penalty, seed)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
@@ -103,16 +105,23 @@ def fit_probe(
 
 
 def _one_vs_rest(
-    x: ArrayLike, y: ArrayLike, labels: int, validation: Validation | None, penalty: float, seed: int
+    x: ArrayLike,
+    y: ArrayLike,
+    labels: int,
+    validation: Validation | None,
+    penalty: float,
+    seed: int,
+    weight: ArrayLike | None,
 ) -> Probe:
     """A logistic regression for each label; validation rows choose one penalty for all, by binary cross-entropy."""
     vectors, marks = check_matrix(x, "vectors"), check_indicator(y, labels)
     check_same_rows(len(vectors), len(marks), "vectors", "labels")
-    design = _Design.of(vectors)
+    vectors, marks, weights = _weighing(vectors, marks, weight)
+    design = _Design.of(vectors, weights)
     probes = []
     for each in (penalty,) if validation is None else PENALTIES:
-        weight, bias, converged = fit_one_vs_rest(design.space.coordinates, marks, each, seed)
-        probes.append(Probe(design.space.widen(weight), bias, design.mean, design.scale, each, converged))
+        slopes, bias, converged = fit_one_vs_rest(design.space.coordinates, marks, each, seed, weights)
+        probes.append(Probe(design.space.widen(slopes), bias, design.mean, design.scale, each, converged))
     if validation is None:
         return probes[0]
     judged, gold = check_matrix(validation[0], "validation vectors"), check_indicator(validation[1], labels)
@@ -139,18 +148,17 @@ def fit_tuned_probe(
     >>> fit_tuned_probe(x, [0, 1] * 30, 2).penalty
     100.0
     """
-    vectors, gold = check_labelled(x, y, classes)
-    weights = check_weight(weight, len(gold))
+    vectors, gold, weights = _weighing(*check_labelled(x, y, classes), weight)
     if validation is not None or len(gold) < _FEWEST:
         return fit_probe(vectors, gold, classes, seed=seed, validation=validation, weight=weights)
     rows = np.random.default_rng([seed, 8]).permutation(len(gold))[:_FOLDED_ROWS]
     some, labels, losses = vectors[rows], gold[rows], np.zeros(len(PENALTIES))
-    own = None if weights is None else weights[rows]
     fold = _folds(labels, seed)
     for number in range(_FOLDS):
         out = fold == number
         if out.any() and len(np.unique(labels[~out])) > 1:
-            design = _Design.of(some[~out], None if own is None else own[~out])
+            own = None if weights is None else check_weight(weights[rows][~out], int((~out).sum()))
+            design = _Design.of(some[~out], own)
             probes = (_logistic(design, labels[~out], classes, penalty, seed) for penalty in PENALTIES)
             losses += [out.sum() * log_loss(probe.scores(some[out]), labels[out]) for probe in probes]
     penalty = PENALTIES[int(losses.argmin())] if losses.any() else 1.0
@@ -180,13 +188,24 @@ def fit_ridge(
     """
     vectors, gold = check_matrix(x, "vectors"), check_values(y, "targets")
     check_same_rows(len(vectors), len(gold), "vectors", "targets")
-    weights = check_weight(weight, len(gold))
+    vectors, gold, weights = _weighing(vectors, gold, weight)
     if validation is None:
         return _ridge(vectors, gold, penalty, weights)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "targets")
     probes = [_ridge(vectors, gold, penalty, weights) for penalty in PENALTIES]
     return min(probes, key=lambda probe: float(((probe.scores(judged)[:, 0] - judged_gold) ** 2).mean()))
+
+
+def _weighing(
+    x: NDArray[Any], y: NDArray[Any], weight: ArrayLike | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """The rows that weigh something, and their weights, whose mean is 1: a penalty stands beside a sum over rows."""
+    weights = check_weight(weight, len(y))
+    if weights is None or weights.all():
+        return x, y, weights
+    rows = weights > 0
+    return x[rows], y[rows], weights[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +215,7 @@ class _Design:
     space: RowSpace
     mean: NDArray[np.float64]  # (width,)
     scale: NDArray[np.float64]  # (width,)
-    weight: NDArray[np.float64] | None = None  # (rows,)
+    weight: NDArray[np.float64] | None = None  # (rows,) above 0, of mean 1
 
     @classmethod
     def of(cls, x: NDArray[np.floating], weight: NDArray[np.float64] | None = None) -> _Design:

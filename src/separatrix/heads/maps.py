@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, raise_interrupt
 from separatrix.heads.windows import Window
 from separatrix.models import attention
 from separatrix.models.backbone import Backbone, takes
@@ -155,6 +155,7 @@ def show_maps(backbone: Backbone) -> None:
                 run_maps(backbone, one, lambda _layer, _maps: None)
             states = forward(backbone.body, backbone, batch).last_hidden_state
         except Exception as error:  # forwards of unknown families fail in any way
+            raise_interrupt(error)
             refusal = error if isinstance(error, ModelError) else refusal
             continue
         if same_states([[states[row, :length]] for row, length in rows], wanted, backbone.dtype):

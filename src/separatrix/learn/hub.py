@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from separatrix.errors import ModelError, StoreError
+from separatrix.errors import ModelError, StoreError, raise_interrupt
 from separatrix.learn.huggingface import PromptForSequenceClassification
 from separatrix.learn.trained.card import encoder_card, render_card, text_limit, write_encoder
 from separatrix.learn.trained.encoder import AlignModel
@@ -45,6 +45,7 @@ def push_to_hub(
             address = api.create_repo(repository, private=private, exist_ok=True)
             api.upload_folder(repo_id=repository, folder_path=str(Path(folder) / "model"), commit_message="separatrix")
         except Exception as error:  # network, rights and names have no common base class
+            raise_interrupt(error)
             what = f"{repository} could not be written on the hub ({type(error).__name__}: {error})"
             raise StoreError(" ".join(what.split()), hint="type hf auth login, or look at the name") from error
     return str(address)

@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, ModelError, OptionError, ShapeError, choose
+from separatrix.errors import DataError, ModelError, OptionError, ShapeError, choose, raise_interrupt
 from separatrix.learn.objectives import OBJECTIVES, LossBatch, Objective
 from separatrix.learn.objectives.centroids import CentroidObjective
 from separatrix.learn.prompt import start_prompt_model
@@ -366,6 +366,7 @@ def _folder(name: str | os.PathLike[str], options: dict[str, Any]) -> Path:
             files = [CONFIG, TENSORS, ADAPTER]
             folder = Path(snapshot_download(str(name), allow_patterns=files, **options))
         except Exception as error:  # network, cache and name errors of the hub have no common base class
+            raise_interrupt(error)
             what = f"model {str(name)!r} was found neither as a folder nor on the hub ({type(error).__name__})"
             raise ModelError(what, hint="give a folder that save_pretrained wrote") from error
     if (folder / ADAPTER).is_file():

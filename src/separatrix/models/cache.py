@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, raise_interrupt
 from separatrix.models.attention import Capture, Suffix, TextKeys, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens, token_positions
 from separatrix.models.batches import each_core, on_cores, pad_tokens, token_batches, token_budget
@@ -93,6 +93,7 @@ def attention_shape(backbone: Backbone, first: int = 0) -> AttentionShape:
     except ModelError:
         raise
     except Exception as error:  # a forward that takes no vectors of tokens fails in any way
+        raise_interrupt(error)
         raise (no_entry(backbone, first) if first else backbone.no_suffix()) from error
     if not same_states([[behind]], [[states[-1][0, PROBED // 2 :]]], backbone.dtype):
         raise no_entry(backbone, first) if first else backbone.no_suffix()

@@ -15,7 +15,7 @@ from textwrap import shorten
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, raise_interrupt
 from separatrix.models import attention
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import pad_tokens
@@ -44,6 +44,7 @@ def checked(backbone: Backbone) -> Backbone:
     except ModelError:
         raise
     except Exception as error:  # a forward that wants other inputs fails in any way
+        raise_interrupt(error)
         what = f"{backbone.kind} models cannot be run on texts ({shorten(str(error), 160)})"
         raise ModelError(what, hint="choose another model") from error
     if not all(bool(state.isfinite().all()) for states in alone for state in states):
@@ -81,7 +82,8 @@ def _gives(backbone: Backbone, texts: Sequence[tuple[int, ...]], wanted: Sequenc
     """Whether the fast path gives these states, alone and padded."""
     try:
         runs = [_run(backbone, [text])[0] for text in texts], _run(backbone, texts)
-    except Exception:  # arguments or attention that the family does not know
+    except Exception as error:  # arguments or attention that the family does not know
+        raise_interrupt(error)
         return False
     return all(same_states(run, wanted, backbone.dtype) for run in runs)
 

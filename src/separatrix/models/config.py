@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from separatrix.errors import ModelError, OptionError
+from separatrix.errors import ModelError, OptionError, raise_interrupt
 from separatrix.models.quiet import quietly
 from separatrix.models.source import Source, read_plain
 from separatrix.recipe import ModelRecipe
@@ -44,6 +44,7 @@ def read_config(source: Source, recipe: ModelRecipe) -> Any:
     except ModelError:
         raise
     except Exception as error:  # damaged files surface as almost any type
+        raise_interrupt(error)
         raise not_loaded(source, error) from error
     text_config(config)
     _check_sizes(source, config, shapes)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from separatrix.errors import LockedError, MissingExtra, SeparatrixError, StoreError, system_refusal
+from separatrix.errors import LockedError, MissingExtra, SeparatrixError, StoreError, raise_interrupt, system_refusal
 from separatrix.models.gguf_header import GGUFHeader, read_header, unreadable
 from separatrix.models.quiet import quietly, save_pretrained
 from separatrix.models.randomness import OwnRandomness
@@ -131,6 +131,7 @@ def _make(path: Path, digest: str, target: Path) -> None:
         except SeparatrixError:
             raise
         except Exception as error:  # safetensors has a class of its own for a full disk
+            raise_interrupt(error)
             raise StoreError(f"{target} cannot be written ({error})", hint="free some space, or set HF_HOME") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -151,6 +152,7 @@ def _read(path: Path) -> tuple[Any, Any, list[str]]:
             hint = 'type: pip install "separatrix[lm]"'
             raise MissingExtra("reading a GGUF file needs the packages gguf and accelerate", hint=hint) from error
         except Exception as error:  # damaged files surface as almost any type
+            raise_interrupt(error)
             raise unreadable(path, str(error).replace(str(link), path.name)) from error
     remarks = [f"{header.quantisation}, read back as float"] if header.quantisation else []
     if (count := sum(weight.numel() for weight in model.parameters())) != header.elements:
@@ -235,6 +237,7 @@ def _check_tokenizer(path: Path, folder: Path, tokenizer: Any) -> None:
             saved = AutoTokenizer.from_pretrained(source)
         same = all(saved(text)["input_ids"] == tokenizer(text)["input_ids"] for text in SAMPLES)
     except Exception as error:  # damaged ones fail in any way
+        raise_interrupt(error)
         raise unreadable(path, f"its tokenizer: {error}") from error
     if not same:
         raise unreadable(path, "its tokenizer reads texts otherwise once it is saved")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.errors import MissingExtra, ModelError
+from separatrix.errors import MissingExtra, ModelError, raise_interrupt
 from separatrix.models.backbone import Backbone, token_positions
 
 TRACED = (2, 5)  # rows and tokens of the batch that an export is traced with
@@ -58,6 +58,7 @@ def export_graph(
                 opset_version=_OPSET,
             )
     except (RuntimeError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise_interrupt(error)
         raise ModelError(f"the model cannot be written as ONNX ({str(error)[:100]})") from error
 
 

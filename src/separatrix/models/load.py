@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from separatrix.errors import ModelError, OptionError
+from separatrix.errors import ModelError, OptionError, raise_interrupt
 from separatrix.models import attention
 from separatrix.models.backbone import DTYPES, Backbone, table_rows
 from separatrix.models.check import checked, some_ids
@@ -57,6 +57,7 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False, verify: bool = T
     except ModelError:
         raise
     except Exception as error:  # damaged files surface as almost any type
+        raise_interrupt(error)
         raise not_loaded(source, error) from error
     whole, model = model, _reading_part(model)
     absent = [name for name in missing if model is whole or _belongs(name, whole, model)]
@@ -186,7 +187,8 @@ def _check_head(backbone: Backbone) -> None:
     wanted = backbone.model(input_ids=ids).logits
     try:
         near = torch.allclose(backbone.logits(hidden), wanted, rtol=1e-2, atol=1e-2 * float(wanted.abs().max()))
-    except (RuntimeError, TypeError, AttributeError):  # widths that do not fit, a head of another kind
+    except (RuntimeError, TypeError, AttributeError) as error:  # widths that do not fit, a head of another kind
+        raise_interrupt(error)
         near = False
     if not near:
         what = f"the language-model head of {backbone.kind} models is not supported"

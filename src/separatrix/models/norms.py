@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from separatrix.errors import raise_interrupt
+
 # How far the two may be apart, as a share of the largest number: sums in another order, rounded to the format.
 APART = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 3e-3}
 PROBED = 4  # rows that both are run on
@@ -90,7 +92,8 @@ def _same(own: Callable[[Tensor], Tensor], fused: Callable[[Tensor], Tensor], we
         try:
             value = norm(leaf)
             value.backward(grad)
-        except Exception:  # one that takes other things, and runs by itself
+        except Exception as error:  # one that takes other things, and runs by itself
+            raise_interrupt(error)
             return False
         results.append((value.detach().float(), torch.zeros_like(leaf) if leaf.grad is None else leaf.grad.float()))
     limit = APART.get(weight.dtype, 0.0)

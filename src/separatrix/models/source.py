@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import ModelError, OptionError, public_name, system_path
+from separatrix.errors import ModelError, OptionError, public_name, raise_interrupt, system_path
 from separatrix.models.dequantised import dequantised
 from separatrix.models.gguf_header import ENDING
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
@@ -197,6 +197,7 @@ def _from_hub(recipe: ModelRecipe) -> tuple[Path | None, str]:
     try:
         return Path(snapshot_download(name, revision=recipe.revision, allow_patterns=files)), ""
     except Exception as error:  # network, cache and name errors of the hub have no common base class
+        raise_interrupt(error)
         return None, f"{type(error).__name__}: not in the local cache and not reachable"
 
 

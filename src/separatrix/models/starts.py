@@ -17,6 +17,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe import PromptRecipe
 from separatrix.recipe.registry import Registry
 from separatrix.recipe.train import INITS as INIT_NAMES
+from separatrix.texts.characters import plain_name
 
 MIXED = 512  # words that a vector of `mixture` is made of
 OWN_SHARE = 0.75  # of its first word, at the start
@@ -80,7 +81,8 @@ def from_descriptions(inputs: StartInputs) -> PromptForm:
     Raises:
         OptionError: a class without a sentence, or a sentence of no class.
     """
-    sentences = dict(entry.partition("=")[::2] for entry in inputs.recipe.descriptions or ())
+    entries = [entry.partition("=")[::2] for entry in inputs.recipe.descriptions or ()]
+    sentences = {plain_name(name): sentence for name, sentence in entries}
     if odd := [
         name for name in {**dict.fromkeys(inputs.names), **sentences} if (name in sentences) != (name in inputs.names)
     ]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import DataError, ModelError, warn
+from separatrix.errors import DataError, ModelError, raise_interrupt, warn
 from separatrix.texts.characters import normalise
 from separatrix.texts.pairs import shown
 
@@ -43,6 +43,7 @@ def tokenizing(model: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        raise_interrupt(error)
         if type(error) is not Exception:  # the library has no class of its own
             raise
         why = shorten(str(error), 120)

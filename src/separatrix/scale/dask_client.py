@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
-from separatrix.errors import MissingExtra, StoreError
+from separatrix.errors import MissingExtra, StoreError, raise_interrupt
 from separatrix.scale.pending import versions
 from separatrix.scale.processes import METHOD, process_context
 
@@ -67,6 +67,7 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
             hint = "start one with: dask scheduler"
             raise StoreError(f"no Dask scheduler answers at {address}", hint=hint) from error
         except Exception as error:  # almost any type: no address, or one that wants a certificate
+            raise_interrupt(error)
             what = f"the Dask scheduler {address} cannot be asked ({shorten(str(error) or type(error).__name__, 120)})"
             raise StoreError(what, expected="tcp://host:port") from error
         yield client, check_workers(client)

@@ -18,7 +18,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from separatrix.errors import MissingExtra, StoreError
+from separatrix.errors import MissingExtra, StoreError, raise_interrupt
 
 _URL = re.compile(r"([a-z][a-z0-9+.\-]+):/+(.*)", re.DOTALL)  # a path has lost one of its lines
 
@@ -72,6 +72,7 @@ def _refusals(url: str) -> Iterator[None]:
     except (MissingExtra, StoreError):
         raise
     except Exception as error:
+        raise_interrupt(error)
         what = f"{url} cannot be read ({shorten(str(error) or type(error).__name__, 160)})"
         raise StoreError(what, hint="look at the address and at your credentials") from error
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import DataError, StoreError, system_refusal
+from separatrix.errors import DataError, StoreError, raise_interrupt, system_refusal
 from separatrix.paths import arrow_file
 from separatrix.rowtable import BATCH_ROWS, RowTable
 from separatrix.store.files import AGAIN, damaged, part_path
@@ -279,4 +279,5 @@ def _refusals(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:  # it was there when it was opened
         raise StoreError(f"{path} is not there any more", hint="open what was written again") from error
     except Exception as error:
+        raise_interrupt(error)
         raise damaged(path, shorten(str(error), 200)) from error

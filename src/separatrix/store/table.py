@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from separatrix.errors import DataError, OptionError, StoreError, system_refusal
+from separatrix.errors import DataError, OptionError, StoreError, raise_interrupt, system_refusal
 from separatrix.paths import arrow_file
 from separatrix.points import ID
 from separatrix.recipe import canonical
@@ -88,6 +88,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         with arrow_file(path) as file:
             table = pd.read_parquet(file)
     except Exception as error:  # what a decoder meets in an altered file surfaces as almost any type
+        raise_interrupt(error)
         raise damaged(path, shorten(str(error), 200)) from error
     if absent := [name for name in columns if name not in table.columns]:
         raise damaged(path, f"the column {absent[0]} is missing")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, OptionError, raise_interrupt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,4 +92,5 @@ def one_sentence(path: Path) -> Iterator[None]:
     except (DataError, OptionError, StopIteration, GeneratorExit):
         raise
     except Exception as error:
+        raise_interrupt(error)
         raise DataError(f"{path} cannot be read ({shorten(str(error), 160)})", hint="is it whole?") from error

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
+from separatrix.errors import DataError, ShapeError, StoreError, interrupt_of, system_refusal
 from separatrix.points import ID
 from separatrix.store.artifacts import claimed, exchange
 from separatrix.store.files import check_format, hash_file, is_count, read_json, sweep, write_bytes, write_json
@@ -286,7 +286,7 @@ def open_writer(
         try:
             yield writer
         except BaseException as error:
-            stopped = resumable and isinstance(error, KeyboardInterrupt)
+            stopped = resumable and interrupt_of(error) is not None
             writer.abandon(keep=resume is not None or stopped)
             raise
 

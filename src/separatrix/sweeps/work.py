@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from separatrix.errors import LockedError, SeparatrixError
+from separatrix.errors import LockedError, SeparatrixError, raise_interrupt
 from separatrix.plugins import load_plugins, loaded
 from separatrix.progress import Progress, silent
 from separatrix.scale import executors
@@ -44,6 +44,7 @@ def do_run(run: Run, study: Study, progress: Progress = silent, reader: TextRead
     except SeparatrixError as error:
         study.fail(run, study.sentence(run, error))
     except Exception as error:  # a library's own: one run of many
+        raise_interrupt(error)
         study.fail(run, study.sentence(run, f"{type(error).__name__}: {error}"))
     return study.state(run.id)
 

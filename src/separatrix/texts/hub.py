@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import DataError, MissingExtra, OptionError, readable
+from separatrix.errors import DataError, MissingExtra, OptionError, raise_interrupt, readable
 from separatrix.paths import text_path
 from separatrix.texts.columns import UNLABELLED, Columns, label_column
 from separatrix.texts.folder import PART_NAMES, PARTS
@@ -54,6 +54,7 @@ def load_hub(name: str, revision: str | None) -> Any:
     try:
         return datasets.load_dataset(path, configuration, revision=own_revision or revision)
     except Exception as error:  # the library has no common base class for its many errors
+        raise_interrupt(error)
         hint = "check the name, or give a file or folder that is here"
         what = f"{name} is no file here and cannot be loaded from the hub"
         raise DataError(what, got=_reason(error), hint=hint) from error
@@ -81,6 +82,7 @@ def load_saved(folder: Path) -> Any:
             for table in data.values() if isinstance(data, dict) else (data,):
                 table.data.table.validate(full=True)  # offsets that lead out of the file would be followed
     except Exception as error:  # as above
+        raise_interrupt(error)
         raise DataError(f"{name} cannot be loaded as a saved data set", got=_reason(error)) from error
     return data
 

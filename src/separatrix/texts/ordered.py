@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from separatrix.errors import DataError, OptionError
+from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import listing
 
 
@@ -15,7 +16,7 @@ def class_ranks(names: Sequence[str], order: Sequence[str], source: str = "the l
 
     Args:
         names: the classes of the training rows.
-        order: the same names from low to high.
+        order: the same names from low to high, in any spelling that looks alike.
         source: the name used in errors.
 
     Raises:
@@ -25,6 +26,7 @@ def class_ranks(names: Sequence[str], order: Sequence[str], source: str = "the l
     >>> class_ranks(["bad", "good", "so-so"], ["bad", "so-so", "good"])
     (0, 2, 1)
     """
+    order = [plain_name(name) for name in order]
     if twice := [name for name, count in Counter(order).items() if count > 1]:
         hint = "name each class once, from low to high"
         raise OptionError("--order names a class twice", got=repr(twice[0]), hint=hint)
@@ -39,4 +41,4 @@ def class_ranks(names: Sequence[str], order: Sequence[str], source: str = "the l
         what = f"{source}: --order leaves out {len(missing)} of {len(names)} classes"
         hint = "name every class, from low to high"
         raise DataError(what, got=f"nothing of {listing(missing)}", hint=hint)
-    return tuple(list(order).index(name) for name in names)
+    return tuple(order.index(name) for name in names)

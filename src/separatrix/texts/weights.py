@@ -1,7 +1,8 @@
 """What each row counts in training: a column of weights, weights of classes, or both multiplied.
 
-A loss is then a weighted mean, and a row of weight 2 counts as the row twice would. Rows of weight 0 are not learnt
-from. Figures, baselines and votes of neighbors count rows, whatever these weigh.
+A loss is then a weighted mean, and a row of weight 2 counts as two of weight 1. Weights are relative: they are divided
+by their mean over the training rows. Rows of weight 0 are not learnt from. Figures, baselines and votes of neighbors
+count rows, whatever these weigh.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError, OptionError
+from separatrix.row_weights import mean_weight
+from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import listing
 from separatrix.texts.load import Splits
 from separatrix.texts.table import Texts
@@ -25,15 +28,15 @@ BALANCED = "balanced"
 def weigh(splits: Splits, class_weight: Sequence[str] | None) -> Splits:
     """The splits with a weight for each training and validation row; as they are where none is given.
 
-    Validation rows have one because a second training (`refit`) learns from them too. Training rows of weight 0 are
-    left out, and a note counts them.
+    Validation rows have one because a second training (`refit`) learns from them too: where none is given, that of the
+    average training row. Training rows of weight 0 are left out, and a note counts them. The mean of the others is 1.
 
     Args:
         splits: whose texts may have weights of their own.
         class_weight: `balanced`, or `class=weight` for some classes; the others have weight 1.
 
     Raises:
-        DataError: all rows of a class have weight 0; a class that is not there.
+        DataError: all rows of a class have weight 0; a class that is not there; weights too far apart.
         OptionError: a weight of a class that is no number above 0.
 
     >>> texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "x", "y"])
@@ -43,12 +46,13 @@ def weigh(splits: Splits, class_weight: Sequence[str] | None) -> Splits:
     train, validation = splits.train, splits.validation
     if class_weight is None and train.weight is None:
         return splits
-    own = np.ones(len(train)) if train.weight is None else train.weight
+    own = _weights(train)
     _refuse_without_weight(train, own)
     notes = list(splits.notes)
+    train, validation = _relative(train, validation)
     if class_weight is not None:
-        by_class = class_weights(train, own, class_weight)
-        train, validation = _times(train, by_class), _times(validation, by_class)
+        by_class = class_weights(train, _weights(train), class_weight)
+        train, validation = _relative(_times(train, by_class), _times(validation, by_class))
         shown = [f"{label} {value:.3g}" for label, value in by_class.items()]
         notes.append(f"weights of the classes in training: {listing(shown)}")
     if splits.train.weight is not None:
@@ -62,20 +66,21 @@ def weigh(splits: Splits, class_weight: Sequence[str] | None) -> Splits:
 
 
 def weights_of(texts: Texts, class_weight: Sequence[str] | None) -> np.ndarray | None:
-    """What each row counts, (rows,): its own weight times that of its class; None: all alike.
+    """What each row counts, (rows,): its own weight times that of its class, to their mean; None: all alike.
 
     Args:
         texts: rows with class labels.
         class_weight: as in `weigh`, whose errors these are.
 
-    >>> weights_of(Texts.of(["a", "b", "c"], ["x", "x", "y"], weight=[1, 2, 1]), ("y=4",)).tolist()
-    [1.0, 2.0, 4.0]
+    >>> weights_of(Texts.of(["a", "b", "c"], ["x", "x", "y"], weight=[1, 2, 1]), ("y=3",)).tolist()
+    [0.5, 1.0, 1.5]
     """
     if class_weight is None:
         return texts.weight
-    own = np.ones(len(texts)) if texts.weight is None else texts.weight
-    _refuse_without_weight(texts, own)
-    return _times(texts, class_weights(texts, own, class_weight)).weight
+    _refuse_without_weight(texts, _weights(texts))
+    (texts,) = _relative(texts)
+    (texts,) = _relative(_times(texts, class_weights(texts, _weights(texts), class_weight)))
+    return texts.weight
 
 
 def weighing(texts: Texts) -> Texts:
@@ -108,7 +113,8 @@ def class_weights(texts: Texts, own: np.ndarray, wanted: Sequence[str]) -> dict[
     named = {str(label): label for label in classes}
     given: dict[Any, float] = {}
     for entry in wanted:
-        name, equals, number = entry.rpartition("=")
+        given_name, equals, number = entry.rpartition("=")
+        name = plain_name(given_name)
         if not equals:
             got, expected = repr(entry), f"{BALANCED} alone, class=weight for some classes, or a .json file"
             raise OptionError("--class-weight cannot be this", got=got, expected=expected)
@@ -131,6 +137,18 @@ def _number(name: str, text: str) -> float:
     if not isfinite(value) or value <= 0:
         raise OptionError(f"--class-weight of {name!r} is out of range", got=repr(text), expected="a number above 0")
     return value
+
+
+def _weights(texts: Texts) -> np.ndarray:
+    return np.ones(len(texts)) if texts.weight is None else texts.weight
+
+
+def _relative(train: Texts, *others: Texts) -> list[Texts]:
+    """Tables whose weights are divided by the mean of the training rows'; rows without one get that mean."""
+    mean = mean_weight(_weights(train), train.source)
+    filled = [replace(each, weight=np.full(len(each), mean) if each.weight is None else each.weight) for each in others]
+    mean_weight(np.concatenate([_weights(each) for each in (train, *filled)]), train.source)  # refuses those far apart
+    return [replace(each, weight=_weights(each) / mean) for each in (train, *filled)]
 
 
 def _times(texts: Texts, by_class: Mapping[Any, float]) -> Texts:
