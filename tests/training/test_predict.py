@@ -69,6 +69,23 @@ def test_a_plain_list_of_texts_is_answered(finished, splits):
         predict(folder, ["a", 3])
 
 
+def test_what_is_no_list_of_texts_is_refused_by_results_and_models(finished, splits):
+    """Regression: one string got an answer for each of its letters, a frame one for each of its columns."""
+    result, model = sx.load(finished[0]), load_model(finished[0], device="cpu")
+    for answer in (result.predict, model.answer):
+        with pytest.raises(DataError, match=r"one string where a list of texts belongs; write it as \[text\]"):
+            answer("Who?")
+        with pytest.raises(DataError, match="a text is not a string: got int in row 1"):
+            answer(["Who?", 3])
+        with pytest.raises(DataError, match="one column of texts is needed: got shape"):
+            answer(splits.test.to_frame())
+    assert result.predict(pd.DataFrame({"body": ["the cat"]}))["text"].tolist() == ["the cat"]
+    with pytest.raises(OptionError, match="trained on single texts: got pairs of texts"):
+        result.predict([("Who?", "Me.")])
+    with pytest.raises(DataError, match=r"new texts: a text is missing: got row 1 \(counted from 0\); use predict"):
+        model.answer(["Who?", None])
+
+
 def test_unsure_rows_are_left_unanswered_by_probability_or_by_share(finished, splits):
     model, texts = load_model(finished[0], device="cpu"), splits.test
     whole = predict_texts(model, texts)

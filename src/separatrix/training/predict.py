@@ -29,6 +29,7 @@ from separatrix.store.files import read_json
 from separatrix.store.folder import RESULT, has_result
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
+from separatrix.texts.arrays import new_texts
 from separatrix.texts.label_sets import joined
 from separatrix.texts.pairs import columns_of, texts_of
 from separatrix.texts.rewrite import read_column
@@ -106,7 +107,7 @@ def listed_texts(texts: Sequence[str], columns: Mapping[str, Any] = MappingProxy
     for name, given in columns.items():
         if given is not None:
             raise OptionError(f"{flag(name)} has no effect: the texts are a list", got=given, hint="give a frame")
-    return Texts.of(list(texts), keep_blank=True, source="the list")
+    return new_texts(texts, "the list")
 
 
 def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str | None = None) -> pd.DataFrame:
