@@ -61,6 +61,21 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     write_bytes(path, data)
 
 
+def of_one_type(cells: Sequence[Any]) -> list[Any]:
+    """Cells as a column of Parquet holds them: those of several types, or of none that it has, as texts.
+
+    >>> of_one_type(["a", 1, None]), of_one_type([1, None])
+    (['a', '1', None], [1, None])
+    """
+    import pyarrow as pa
+
+    try:
+        pa.array(cells, from_pandas=True)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return [None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in cells]
+    return list(cells)
+
+
 class CsvLines(io.StringIO):
     r"""Takes the rows of a csv writer that ends them with `END`, and ends them with a line feed.
 
