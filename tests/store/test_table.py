@@ -1,5 +1,6 @@
 """Tables: the ending decides the format, and what is written is read back."""
 
+import csv
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.store.table import check_ending, read_table, write_table
+from separatrix.texts import load_texts
 
 READ = {
     ".parquet": pd.read_parquet,
@@ -39,6 +41,20 @@ def test_round_trip(tmp_path, frame, ending):
     # Some pandas read a float's last digit from CSV inexactly; no format may write fewer digits.
     pd.testing.assert_frame_equal(READ[ending](path), frame.reset_index(drop=True), rtol=1e-14, atol=0)
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_csv_keeps_all_ends_of_lines_within_a_cell_and_ends_rows_with_a_line_feed(tmp_path):
+    """Regression: a bare carriage return stood unquoted, and 80 rows of texts were read back as 229."""
+    texts = ["one\rtwo", "\r", "one\r\ntwo\r\n", "one\ntwo", 'a "b"\r', "plain"]
+    path = tmp_path / "rows.csv"
+    write_table(path, pd.DataFrame({"text": texts, "no\rte": range(6)}))
+    assert path.read_bytes().startswith(b'text,"no\rte"\n"one\rtwo",0\n')
+    assert path.read_bytes().endswith(b"\nplain,5\n")
+    frame = pd.read_csv(path)
+    assert (frame["text"].tolist(), frame["no\rte"].tolist()) == (texts, [0, 1, 2, 3, 4, 5])
+    with path.open(encoding="utf-8", newline="") as stream:
+        assert [row[0] for row in csv.reader(stream)] == ["text", *texts]
+    assert load_texts(path, label=None, keep_blank=True).text == ("one\rtwo", "", *texts[2:])
 
 
 def test_json_lines_take_cells_that_json_has_no_type_for(tmp_path):

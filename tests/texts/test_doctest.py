@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["audit", "columns", "hub", "labels", "load", "read", "split", "table"]
+MODULES = ["arrays", "audit", "columns", "hub", "labels", "load", "pairs", "read", "split", "table"]
 
 
 @pytest.mark.parametrize("name", MODULES)

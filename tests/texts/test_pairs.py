@@ -50,7 +50,7 @@ def test_a_missing_side_is_refused_and_kept_blank_for_predictions(tmp_path):
     path = write(tmp_path, "a,b,x", "c,,y")
     with pytest.raises(DataError, match="1 of 2 rows have no text: got row 1"):
         load_texts(path, text=("premise", "hypothesis"))
-    assert load_texts(path, text=("premise", "hypothesis"), keep_blank=True).text[1] == ""
+    assert load_texts(path, text=("premise", "hypothesis"), keep_blank=True).text[1] == join_pairs("c", [""])[0]
 
 
 def test_the_pair_is_what_repeats():

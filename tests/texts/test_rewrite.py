@@ -9,7 +9,7 @@ import pytest
 
 from separatrix.errors import DataError, OptionError
 from separatrix.recipe.load import LoadRecipe
-from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
+from separatrix.texts.rewrite import check_same_format, read_column, read_columns, without_rows
 
 CSV = '\ufefftext,label,note\r\n"one, ""two""\r\nlines",a,01\r\n\r\nplain,b,\r\nlast,a, x '
 
@@ -101,6 +101,48 @@ def test_parquet_keeps_its_types(tmp_path):
     out.write_bytes(data)
     assert left == 2
     pd.testing.assert_frame_equal(pd.read_parquet(out), pd.read_parquet(path).iloc[1:].reset_index(drop=True))
+
+
+def test_an_index_with_a_name_is_a_column_of_parquet_as_any_other(tmp_path):
+    """Regression: label_issues.csv lacked it. An index without a name is none of the user's columns."""
+    frame = pd.DataFrame(
+        {
+            "text": ["a", "b"],
+            "n": pd.array([2**60 + 1, None], "Int64"),
+            "kind": pd.Categorical(["x", None]),
+            "when": pd.to_datetime(["2020-01-01", None]).tz_localize("Europe/Paris"),
+            "list": [["p", "q"], []],
+            "7": [1.5, None],
+        },
+        index=pd.Index([40, 30], name="key"),
+    )
+    frame.to_parquet(tmp_path / "named.parquet")
+    frame.rename_axis(None).to_parquet(tmp_path / "unnamed.parquet")
+    both = [read_columns(tmp_path / f"{name}.parquet") for name in ("named", "unnamed")]
+    assert [*both[0]] == [*both[1], "key"] == ["text", "n", "kind", "when", "list", "7", "key"]
+    assert both[0].index.tolist() == both[1].index.tolist() == [0, 1]
+    assert both[0]["key"].tolist() == [40, 30]
+    row = both[0].iloc[0]
+    assert (row["n"], row["kind"], row["when"], [*row["list"]]) == (2**60 + 1, "x", frame["when"].iloc[0], ["p", "q"])
+    assert both[0].iloc[1][["n", "kind", "when", "7"]].isna().all()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", None])
+def test_a_column_that_is_twice_is_refused_where_one_is_read(ending, tmp_path):
+    """Regression: `predict` took the first of two columns named id in silence."""
+    source = tmp_path / f"data.{ending}"
+    if ending == "csv":
+        source.write_text("id,id,text\n1,2,a\n")
+    elif ending == "jsonl":
+        source.write_text('{"id": 1, "id": 2, "text": "a"}\n')
+    elif ending == "parquet":
+        pq.write_table(pa.table([[1], [2], ["a"]], ["id", "id", "text"]), source)
+    else:
+        source = pd.DataFrame([[1, 2, "a"]], columns=["id", "id", "text"])
+    with pytest.raises(DataError, match=r"2 columns named 'id': expected one; rename the others|key 'id' twice"):
+        read_column(source, "id")
+    assert read_column(source, "text") == ["a"]
+    assert read_column(source, "other") is None
 
 
 def test_another_format_is_refused(tmp_path):

@@ -5,13 +5,15 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
 import separatrix as sx
 from separatrix.cli.app import main
-from separatrix.errors import ModelError, OptionError, StoreError
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.learn.trained import exported
+from separatrix.texts import Texts
 from separatrix.training.export import FAITHFUL
 
 pytest.importorskip("onnxruntime", reason='needs pip install "separatrix[onnx]"')
@@ -125,6 +127,37 @@ def test_a_regression(tiny, tmp_path):
         exported.predict_proba(["a cat"])
     with pytest.raises(OptionError, match=r"there is no graph in 8 bits; export with int8=True"):
         exported.quantised()
+
+
+def test_an_exported_classifier_takes_columns_of_strings_as_the_estimators_do(splits, tiny, tmp_path):
+    """Regression: a string got an answer for each of its letters, a frame for each of its names, a tuple as a pair."""
+    sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", pool="mean", device="cpu")
+    classifier = sx.export_classifier(tmp_path / "run", out=tmp_path / "out")
+    labels = classifier.predict(["the cat", None, "a dog"]).tolist()
+    frame = pd.DataFrame({"body": ["the cat", None, "a dog"]})
+    for texts in (frame, frame["body"], frame.to_numpy(), ["the cat", float("nan"), "a dog"]):
+        assert classifier.predict(texts).tolist() == labels
+    assert classifier.predict_proba([]).shape == (0, len(classifier.classes_))
+    for answers in (classifier.predict, classifier.predict_proba):
+        with pytest.raises(
+            DataError, match=r"new texts: one string where a list of texts belongs; write it as \[text\]"
+        ):
+            answers("the cat")
+        with pytest.raises(DataError, match=r"new texts: a text is not a string: got int in row 0"):
+            answers([3])
+        with pytest.raises(DataError, match=r"one column of texts is needed: got shape \(3, 3\)"):
+            answers(pd.concat([frame] * 3, axis=1))
+        with pytest.raises(OptionError, match="the exported model reads single texts: got pairs of texts"):
+            answers([("the cat", "a dog")])
+
+
+def test_a_saved_model_of_pairs_is_not_exported_as_one_of_single_texts(tiny, tmp_path):
+    """Regression: only the rows that a run keeps said that they are pairs; a model alone has none."""
+    texts = Texts.of(["the cat", "a dog"] * 6, ["cat", "dog"] * 6, pair=["is red", "is big"] * 6)
+    result = sx.train(sx.Splits(texts, texts, None, ()), model=str(tiny("bert")), method="probe", pool="mean")
+    result.model.save(tmp_path / "model")
+    with pytest.raises(OptionError, match="a run of text pairs cannot be exported: its graph reads one text"):
+        sx.export_classifier(tmp_path / "model", out=tmp_path / "out")
 
 
 def test_what_cannot_be_exported_is_refused(splits, tiny, tmp_path, capsys):

@@ -13,7 +13,6 @@ from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.texts import Splits, Texts
-from separatrix.texts.pairs import split_pair
 
 PREMISES = ["the cat is red", "a dog is big", "who is in the house", "this bird is blue", "the fish is old"]
 QUICK = {"epochs": 1, "batch_size": 16, "device": "cpu"}
@@ -101,12 +100,17 @@ def test_a_model_of_single_texts_takes_no_pairs_and_validation_rows_are_as_train
         sx.train(Splits(both, single, None, ()), method="probe", model=model, pool="mean")
 
 
-def test_a_pair_with_a_blank_side_gets_no_answer(tiny, rows):
+def test_a_pair_with_a_blank_side_gets_no_answer_and_comes_back_as_it_was(tiny, rows, tmp_path):
+    """Regression: both sides came back blank, and without `text_pair` where every pair had a blank side."""
     model = FrozenClassifier(str(tiny("bert"))).fit(rows[["a", "b"]], rows["kind"]).model_
-    texts = Texts.of(["the cat", "a dog"], pair=["is red", ""], keep_blank=True)
-    frame = sx.predict_texts(model, texts)
-    assert frame["reason"].isna().tolist() == [True, False]
-    assert [split_pair(text) for text in texts.text] == [("the cat", "is red"), ("", "")]
+    frame = pd.DataFrame({"a": ["the cat", "a dog", None, " "], "b": ["is red", "", "is big", None]})
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    listed = Texts.of(frame["a"].tolist(), pair=frame["b"].tolist(), keep_blank=True)
+    for data, first in ((frame, 0), (tmp_path / "new.csv", 0), (listed, 0), (frame[1:], 1)):
+        answers = sx.predict(model, data, text=("a", "b"))
+        assert answers["reason"].isna().tolist() == [True, False, False, False][first:]
+        assert answers["text"].tolist() == ["the cat", "a dog", "", ""][first:]
+        assert answers["text_pair"].tolist() == ["is red", "", "is big", ""][first:]
 
 
 def test_peft_refuses_pairs(tiny, data):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import separatrix as sx
+from separatrix.cli.app import main
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.probe import ProbeModel
@@ -12,6 +13,7 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import Predictions
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
+from separatrix.texts.rewrite import read_column
 from separatrix.training.predict import answered_figures, predict, predict_texts, withhold
 from separatrix.training.run import run_training
 
@@ -67,6 +69,23 @@ def test_a_plain_list_of_texts_is_answered(finished, splits):
         predict(folder, texts, label="kind")
     with pytest.raises(DataError, match=r"the list: a text is not a string: got int in row 1"):
         predict(folder, ["a", 3])
+
+
+def test_what_is_no_list_of_texts_is_refused_by_results_and_models(finished, splits):
+    """Regression: one string got an answer for each of its letters, a frame one for each of its columns."""
+    result, model = sx.load(finished[0]), load_model(finished[0], device="cpu")
+    for answer in (result.predict, model.answer):
+        with pytest.raises(DataError, match=r"one string where a list of texts belongs; write it as \[text\]"):
+            answer("Who?")
+        with pytest.raises(DataError, match="a text is not a string: got int in row 1"):
+            answer(["Who?", 3])
+        with pytest.raises(DataError, match="one column of texts is needed: got shape"):
+            answer(splits.test.to_frame())
+    assert result.predict(pd.DataFrame({"body": ["the cat"]}))["text"].tolist() == ["the cat"]
+    with pytest.raises(OptionError, match="trained on single texts: got pairs of texts"):
+        result.predict([("Who?", "Me.")])
+    with pytest.raises(DataError, match=r"new texts: a text is missing: got row 1 \(counted from 0\); use predict"):
+        model.answer(["Who?", None])
 
 
 def test_unsure_rows_are_left_unanswered_by_probability_or_by_share(finished, splits):
@@ -175,6 +194,40 @@ def test_the_ids_of_a_file_stay_its_own(finished, tmp_path):
     without = sx.predict(finished[0], rows.drop(columns="id"))
     assert without["id"].tolist() == [0, 1, 2]
     assert "row" not in without
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_ids_of_any_type_are_written_in_any_form(finished, tmp_path, ending):
+    """Regression: ids of several types were refused by Parquet after all texts had been answered."""
+    path = tmp_path / f"answers.{ending}"
+    of_several_types, with_a_gap, too_large = ["q7", 3, None], [7, 3, None], [2**70, 1]
+    strings = ["q7", "3", None], [str(2**70), "1"]
+    for ids, written in ((of_several_types, strings[0]), (with_a_gap, with_a_gap), (too_large, strings[1])):
+        rows = pd.DataFrame({"id": pd.Series(ids, dtype=object), "text": ["the cat", "the dog", "a bird"][: len(ids)]})
+        assert sx.predict(finished[0], rows, out=path, overwrite=True)["id"].tolist() == ids
+        cells = {"csv": ["" if one is None else str(one) for one in ids], "jsonl": ids, "parquet": written}
+        assert read_column(path, "id") == cells[ending]
+
+
+def test_what_cannot_be_written_is_refused_before_any_text_is_answered(tiny, tmp_path, monkeypatch):
+    """Regression: labels that hold the separator, and ids that no file can, were refused after the last text."""
+    texts = Texts.of(["the cat", "the dog", "the cat dog"] * 6, [["a, b"], ["c"], ["a, b", "c"]] * 6)
+    run = sx.train(Splits(texts, texts, None, ()), method="probe", model=str(tiny("bert")), pool="mean", device="cpu")
+    run.save(tmp_path / "run")
+    pd.DataFrame({"text": ["the cat"], "kind": ["c"]}).to_csv(tmp_path / "new.csv", index=False)
+    (tmp_path / "new.jsonl").write_text('{"id": "a", "text": "the cat"}\n{"id": "\\ud800", "text": "the dog"}\n')
+    words = ["predict", str(tmp_path / "run"), str(tmp_path / "new.csv"), "--out", str(tmp_path / "answers.csv")]
+    assert main([*words, "--label-separator", ";", "--quiet"]) == 0
+    monkeypatch.setattr(ProbeModel, "answer", lambda *_: pytest.fail("texts were answered"))
+    match = "the label 'a, b' holds the separator ','; write .parquet or .jsonl, or name another --label-separator"
+    with pytest.raises(DataError, match=match):
+        sx.predict(run, ["the cat"], out=tmp_path / "out.csv")
+    with pytest.raises(DataError, match="1 of 2 rows hold a NUL or half a surrogate pair in the id: got row 1"):
+        sx.predict(run, tmp_path / "new.jsonl")
+    with pytest.raises(DataError, match="the data frame has 2 columns named 'id': expected one"):
+        sx.predict(run, pd.DataFrame([["a", "b", "the cat"]], columns=["id", "id", "text"]))
+    assert main([*words, "--overwrite"]) == 2
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_limits_are_refused_before_any_text_is_read(several_labels_run, monkeypatch):

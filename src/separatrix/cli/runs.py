@@ -173,6 +173,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         answer_table,
         answered_figures,
         check_limits,
+        own_ids,
         own_separator,
         with_own_ids,
         withhold,
@@ -189,15 +190,17 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         separator = None if options.label is None else options.label_separator
         columns = {"label": options.label, "label_separator": separator, "keep_blank": True}
         texts = load_texts(data, **reading(parsed) | columns)
-        model, answer, warnings = _predict(parsed, run, texts, progress)
+        ids = own_ids(data, parsed.make(recipes.LoadRecipe))
+        joining = options.label_separator or own_separator(run)
+        model, answer, warnings = _predict(parsed, run, texts, progress, joining)
         kept = withhold(answer, options.min_probability, options.coverage)
         frame = answer_table(texts, model.classes, kept)
         explanation = None
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
-        frame = with_own_ids(frame, data, parsed.make(recipes.LoadRecipe))
-        write(written_answers(frame, options.out, options.label_separator or own_separator(run)))
+        frame = with_own_ids(frame, ids)
+        write(written_answers(frame, options.out, joining))
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
@@ -256,15 +259,16 @@ def _explain(model: Predictor, texts: Texts, progress: TerminalProgress) -> Prom
 
 
 def _predict(
-    parsed: ParsedOptions, run: Path, texts: Texts, progress: TerminalProgress
+    parsed: ParsedOptions, run: Path, texts: Texts, progress: TerminalProgress, separator: str | None
 ) -> tuple[Predictor, Predictions, list[str]]:
-    """The model, its answers, and warnings."""
+    """The model, its answers (of which several labels a row can be joined by the separator), and warnings."""
     from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered
-    from separatrix.training.predict import answer_texts, check_limits
+    from separatrix.training.predict import answer_texts, check_limits, check_written
 
     model = load_model(run, **parsed.of(("model", "device", "trust_remote_code")), verify=parsed.verify)
     check_limits(parsed.options.get("min_probability"), parsed.options.get("coverage"), model)
+    check_written(model, texts, parsed.options.get("out"), separator)
     answer = answer_texts(model, texts.text, progress)
     cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
     known = [*texts.warnings, *model.backbone.source.warnings, *unanswered(answer.reasons, len(texts))]

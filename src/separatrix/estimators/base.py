@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.estimators.inputs import NEW, on_texts
+from separatrix.estimators.inputs import on_texts
 from separatrix.estimators.training import flat, plain
 from separatrix.learn.unanswered import NOTHING
 from separatrix.models.tokens import UnreadCounts
@@ -27,6 +27,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
 from separatrix.store.folder import METRICS, RESULT, has_result
+from separatrix.texts.arrays import NEW
 
 FORMAT = 1
 SCHEMA = {

@@ -13,7 +13,6 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix.errors import DataError, warn
@@ -21,47 +20,10 @@ from separatrix.estimators.label_sets import read_sets, spelled_classes
 from separatrix.learn.trained.saved import check_input_kind
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
+from separatrix.texts.arrays import NEW, column, new_texts, sides
 from separatrix.texts.columns import name_warnings, refuse_unlabelled
 
-TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
-
-
-def column(values: Any, source: str, what: str) -> list[Any]:
-    """One column as a plain list of Python values; missing cells (NaN, NaT, pd.NA) become None.
-
-    Raises:
-        DataError: a single string, more than one column, or nothing that has rows.
-
-    >>> column(np.array([["a"], ["b"]]), "X", "text")
-    ['a', 'b']
-    >>> column(pd.Series([1, None], dtype="Int64"), "y", "label")
-    [1, None]
-    """
-    if isinstance(values, str):
-        raise DataError(f"{source}: one string where a list of {what}s belongs", hint="write it as [text]")
-    cells = _objects(values)
-    if cells.ndim == 2 and cells.shape[1] == 1:
-        cells = cells[:, 0]
-    if cells.ndim != 1:
-        got = f"shape {cells.shape}" if cells.ndim else type(values).__name__
-        raise DataError(f"{source}: one column of {what}s is needed", got=got, expected=f"a list of {what}s")
-    plain = (cell.item() if isinstance(cell, np.generic) else cell for cell in cells)
-    return [None if missing else cell for cell, missing in zip(plain, pd.isna(cells), strict=True)]
-
-
-def _objects(values: Any) -> np.ndarray:
-    try:
-        return np.asarray(values, dtype=object)
-    except ValueError:  # rows of several lengths within rows: no column, whatever else it is
-        return np.empty((0, 0), dtype=object)
-
-
-def _sides(X: Any, source: str) -> tuple[list[Any], list[Any] | None]:
-    """The column of texts, and of pairs (two columns, or a tuple a row) the second one."""
-    cells = _objects(X) if not isinstance(X, str) else None
-    if cells is None or cells.ndim != 2 or cells.shape[1] != 2:
-        return _strings(X, source), None
-    return _strings(cells[:, 0], source), _strings(cells[:, 1], source)
+TRAINING, VALIDATION = "training data", "validation data"
 
 
 def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,24 +36,13 @@ def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, X: Any, *rest: Any, **options: Any) -> Any:
         check_is_fitted(self)
-        texts, pair = _sides(X, NEW)
-        if texts:
-            texts = list(Texts.of(texts, source=NEW, keep_blank=True, pair=pair).text)
+        texts = list(new_texts(X, NEW).text)
         check_input_kind(self.model_, texts)
         answers, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
         warn(f"{NEW}: {line}" for line in unanswered(reasons, len(texts)))
         return answers
 
     return call
-
-
-def _strings(X: Any, source: str) -> list[Any]:
-    texts = column(X, source, "text")
-    strange = [row for row, text in enumerate(texts) if text is not None and not isinstance(text, str)]
-    if strange:
-        got = f"{type(texts[strange[0]]).__name__} in row {strange[0]} (counted from 0)"
-        raise DataError(f"{source}: a text is not a string", got=got, expected="one string a row")
-    return texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +70,7 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
         DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
     """
     groups = None if group is None else column(group, source, "group")
-    texts, pair = _sides(X, source)
+    texts, pair = sides(X, source)
     rows = _weights(weight, source)
     if (sets := None if y is None else read_sets(y, source)) is not None:
         table = Texts.of(texts, sets.cells, groups, source=source, weight=rows, pair=pair)
@@ -148,7 +99,7 @@ def measured(X: Any, y: Any, source: str, *, weight: Any = None) -> LabelledText
         hint = "use PromptClassifier for classes"
         raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
     numbers = np.array([np.nan if value is None else float(value) for value in given])
-    first, pair = _sides(X, source)
+    first, pair = sides(X, source)
     texts = Texts.of(first, numbers, source=source, weight=_weights(weight, source), pair=pair)
     return LabelledTexts(texts, None)
 

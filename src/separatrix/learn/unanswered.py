@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from separatrix.models.tokens import NoTokens
-from separatrix.texts.characters import is_missing
 from separatrix.texts.columns import name_rows
+from separatrix.texts.pairs import is_blank
 
 T = TypeVar("T")
 NO_TEXT, NO_TOKEN = "no text", "no token that the model knows"
@@ -28,7 +28,7 @@ def run_answerable(run: Callable[[list[str]], T], texts: Sequence[str]) -> tuple
         run: gives arrays with a row for each text, alone or as fields of a dataclass or tuple.
         texts: any of them may be blank, and there may be none.
     """
-    reasons = {row: NO_TEXT for row, text in enumerate(texts) if is_missing(text)}
+    reasons = {row: NO_TEXT for row, text in enumerate(texts) if is_blank(text)}
     while True:
         rows = [row for row in range(len(texts)) if row not in reasons]
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
@@ -52,10 +53,51 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
             what = f"{path} cannot be written ({shorten(' '.join(map(str, error.args)), 120)})"
             raise DataError(what, hint="give columns of one type") from error
     elif ending == ".csv":
-        data = frame.to_csv(index=False).encode()
+        lines = CsvLines()
+        frame.to_csv(lines, index=False, lineterminator=lines.END)
+        data = lines.getvalue().encode()
     else:
         data = json_lines(frame).encode()
     write_bytes(path, data)
+
+
+def of_one_type(cells: Sequence[Any]) -> list[Any]:
+    """Cells as a column of Parquet holds them: those of several types, or of none that it has, as texts.
+
+    >>> of_one_type(["a", 1, None]), of_one_type([1, None])
+    (['a', '1', None], [1, None])
+    """
+    import pyarrow as pa
+
+    try:
+        pa.array(cells, from_pandas=True)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return [None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in cells]
+    return list(cells)
+
+
+class CsvLines(io.StringIO):
+    r"""Takes the rows of a csv writer that ends them with `END`, and ends them with a line feed.
+
+    Python's writer quotes a cell that holds a carriage return only where the end of a line has one; unquoted it would
+    be the end of a row to all that read the file.
+
+    >>> csv_lines([["a", "b\rc"], ["d", 1]])
+    'a,"b\rc"\nd,1\n'
+    """
+
+    END = "\r\n"
+
+    def write(self, row: str) -> int:
+        """Write one row."""
+        return super().write(row.removesuffix(self.END) + "\n")
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as lines of CSV."""
+    lines = CsvLines()
+    csv.writer(lines, lineterminator=lines.END).writerows(rows)
+    return lines.getvalue()
 
 
 def json_lines(frame: pd.DataFrame) -> str:

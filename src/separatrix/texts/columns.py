@@ -140,7 +140,8 @@ def _refuse_missing(values: Sequence[object], source: str, what: str, hint: str 
         raise DataError(f"{source}: {len(rows)} of {len(values)} rows have no {what}", got=name_rows(rows), hint=hint)
 
 
-def _refuse_broken(values: Sequence[str], source: str, what: str) -> None:
+def refuse_broken(values: Sequence[str], source: str, what: str) -> None:
+    """Raise a `DataError` where a text holds a NUL or half a surrogate pair, which files cannot hold."""
     rows = [row for row, value in enumerate(values) if is_broken(value)]
     if rows:
         head = f"{source}: {len(rows)} of {len(values)} rows hold a NUL or half a surrogate pair in the {what}"
@@ -175,7 +176,7 @@ def text_column(values: Sequence[object], source: str, *, keep_blank: bool = Fal
         row = next(row for row, value in enumerate(values) if not isinstance(value, str))
         got = f"{type(values[row]).__name__} in row {row} (counted from 0)"
         raise DataError(f"{source}: a text is not a string", got=got, hint="name the column of texts with --text")
-    _refuse_broken(texts, source, "text")
+    refuse_broken(texts, source, "text")
     return tuple(texts)
 
 
@@ -183,7 +184,7 @@ def group_column(values: Sequence[object], source: str) -> np.ndarray:
     """The groups as names: (rows,) object array of str."""
     _refuse_missing(values, source, "group")
     groups = [str(value) for value in values]
-    _refuse_broken(groups, source, "group")
+    refuse_broken(groups, source, "group")
     return _names(groups)
 
 
@@ -229,7 +230,7 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
     labels: list[Any] = [str(value) if isinstance(value, bool) else value for value in plain]
     kinds = {type(label) for label in labels}
     if kinds == {str}:
-        _refuse_broken(labels, source, "label")
+        refuse_broken(labels, source, "label")
         return _names(labels)
     if kinds == {int}:
         return _integers(labels, source)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import DataError
+from separatrix.texts.characters import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +20,21 @@ SECOND = "text_pair"  # the column of the second texts in tables, beside `text`
 
 
 def join_pairs(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
-    """Pairs of two columns; one with a blank side is blank.
+    """Pairs of two columns.
 
     >>> [split_pair(pair) for pair in join_pairs(["a", "b"], ["c", ""])]
-    [('a', 'c'), ('', '')]
+    [('a', 'c'), ('b', '')]
     """
-    return tuple(
-        one + BETWEEN + other if one.strip() and other.strip() else "" for one, other in zip(first, second, strict=True)
-    )
+    return tuple(one + BETWEEN + other for one, other in zip(first, second, strict=True))
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to be read, or a pair has such a side.
+
+    >>> [is_blank(text) for text in (" ", *join_pairs(["a", "b"], ["c", ""]))]
+    [True, False, True]
+    """
+    return any(map(is_missing, text.split(BETWEEN)))
 
 
 def is_pair(text: str) -> bool:

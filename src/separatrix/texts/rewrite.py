@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import DataError, OptionError, readable
 from separatrix.recipe.load import LoadRecipe
+from separatrix.texts.columns import Columns
 from separatrix.texts.opened import open_bytes, split_name
 from separatrix.texts.read import (
     READERS,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LINES = (".jsonl", ".ndjson", ".json")
 _BOM = b"\xef\xbb\xbf"
+_NO_NAME = re.compile(r"__index_level_\d+__")  # what pandas calls an index that has none
 _SPACE_OR_COMMA = re.compile(r"[ \t\n\r,]*")
 
 
@@ -55,11 +57,17 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
         import pyarrow.parquet as pq
 
         with open_bytes(path) as file:
-            return pq.read_table(pa.BufferReader(file.read())).to_pandas(integer_object_nulls=True)
+            table = pq.read_table(pa.BufferReader(file.read()))
+        # What pandas notes of a frame makes an index of a column with a name; one without a name is none of the user's.
+        own = [number for number, name in enumerate(table.column_names) if not _NO_NAME.fullmatch(name)]
+        return table.select(own).to_pandas(integer_object_nulls=True, ignore_metadata=True)
 
 
 def read_column(source: Any, name: str, reading: LoadRecipe | None = None) -> list[Any] | None:
     """One column of a file of texts or of a frame, a value for each of its rows; None where it has no such column.
+
+    Raises:
+        DataError: the file cannot be read, or two columns have this name.
 
     >>> import pandas as pd
     >>> read_column(pd.DataFrame({"id": ["q1"]}), "id"), read_column("data/trec", "id")
@@ -68,23 +76,33 @@ def read_column(source: Any, name: str, reading: LoadRecipe | None = None) -> li
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
-        return source[name].tolist() if name in source else None
+        return source[name].tolist() if _is_there(name, list(source.columns), "the data frame") else None
     if not isinstance(source, str | Path) or not Path(source).is_file():
         return None
     path = Path(source)
-    kind = split_name(path).kind
+    kind, file_name = split_name(path).kind, readable(str(path))
+
+    def chosen(names: list[str]) -> list[str]:
+        return [name] if _is_there(name, names, file_name) else []
+
     with opening(path):
         if kind in SEPARATORS:
-            cells = separated_cells(path, reading or LoadRecipe(), lambda names: [name] if name in names else [])
-            return cells.columns.get(name)
+            return separated_cells(path, reading or LoadRecipe(), chosen).columns.get(name)
         if kind in LINES:
-            values = [record.get(name) for record, _ in json_records(path, ())]
+            values = [record.get(name) for record, _ in json_records(path, (name,))]
             return values if any(value is not None for value in values) else None
         import pyarrow.parquet as pq
 
         with open_bytes(path) as file:
             table = pq.ParquetFile(io.BytesIO(file.read()))
-            return table.read([name]).column(name).to_pylist() if name in table.schema_arrow.names else None
+            return table.read([name]).column(name).to_pylist() if chosen(table.schema_arrow.names) else None
+
+
+def _is_there(name: str, names: list[str], source: str) -> bool:
+    """Whether a column is among those found; an error where it is twice."""
+    if name in names:
+        Columns(name, None).check(names, source)
+    return name in names
 
 
 def without_rows(path: Path, rows: Collection[int], reading: LoadRecipe | None = None) -> tuple[bytes, int]:

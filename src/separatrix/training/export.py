@@ -21,7 +21,6 @@ from separatrix.recipe.options import ClassifierOptions
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.contents import open_artifact
 from separatrix.store.table import read_table
-from separatrix.texts.pairs import SECOND
 from separatrix.training.predict import answer_texts
 from separatrix.training.result import PREDICTIONS, TrainingResult
 
@@ -71,12 +70,12 @@ def export_classifier(
     artifact = open_artifact(folder, verify=False)  # the model's files are compared where they are read
     progress("ONNX", 0, STEPS, "")
     model = load_model(folder, device="cpu", verify=verify)
+    if getattr(model, "pairs", False):
+        hint = "predict with the run itself: separatrix predict, or sx.load"
+        raise OptionError("a run of text pairs cannot be exported: its graph reads one text", hint=hint)
     with write_artifact(out, OnnxClassifier.kind, wanted, overwrite=overwrite, inputs=(folder,)) as part:
         assert part is not None
         rows = _known_texts(folder) if artifact.kind == "run" else None
-        if rows is not None and SECOND in rows:
-            hint = "predict with the run itself: separatrix predict, or sx.load"
-            raise OptionError("a run of text pairs cannot be exported: its graph reads one text", hint=hint)
         answer = None if rows is None else answer_texts(model, rows["text"].tolist())
         progress("ONNX", 1, STEPS, "")
         files = write_classifier(model, part, int8=wanted.int8)

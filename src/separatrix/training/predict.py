@@ -27,8 +27,10 @@ from separatrix.recipe.core import flag
 from separatrix.recipe.load import TEXT, LoadOptions, LoadRecipe
 from separatrix.store.files import read_json
 from separatrix.store.folder import RESULT, has_result
-from separatrix.store.table import answers_file
+from separatrix.store.table import answers_file, of_one_type
 from separatrix.texts import Classes, Texts, load_texts
+from separatrix.texts.arrays import new_texts
+from separatrix.texts.columns import refuse_broken
 from separatrix.texts.label_sets import joined
 from separatrix.texts.pairs import columns_of, texts_of
 from separatrix.texts.rewrite import read_column
@@ -83,13 +85,12 @@ def predict(
             texts = listed_texts(list(data), {"text": text if text != TEXT else None, "label": label, **reading})
         else:
             texts = load_texts(data, **columns, keep_blank=True, **reading)
+        ids, separator = own_ids(data, LoadRecipe(**reading)), label_separator or own_separator(model)
         trained = load_model(model) if isinstance(model, str | Path) else model
-        frame = with_own_ids(
-            predict_texts(trained, texts, min_probability=min_probability, coverage=coverage, progress=progress),
-            data,
-            LoadRecipe(**reading),
-        )
-        write(written_answers(frame, out, label_separator or own_separator(model)))
+        check_written(trained, texts, out, separator)
+        frame = predict_texts(trained, texts, min_probability=min_probability, coverage=coverage, progress=progress)
+        frame = with_own_ids(frame, ids)
+        write(written_answers(frame, out, separator))
     return frame
 
 
@@ -106,19 +107,33 @@ def listed_texts(texts: Sequence[str], columns: Mapping[str, Any] = MappingProxy
     for name, given in columns.items():
         if given is not None:
             raise OptionError(f"{flag(name)} has no effect: the texts are a list", got=given, hint="give a frame")
-    return Texts.of(list(texts), keep_blank=True, source="the list")
+    return new_texts(texts, "the list")
+
+
+def check_written(model: Predictor | Trained, texts: Texts, out: str | Path | None, separator: str | None) -> None:
+    """Refuse labels that a .csv of answers could not hold, before any text is answered; see `written_answers`."""
+    trained = _predictor(model)
+    if Path(str(out)).suffix == ".csv":
+        known = trained.classes.names if trained.classes is not None and gives_sets(trained) else ()
+        given = texts.label if texts.label is not None and texts.kind == "sets" else ()
+        joined([known, *given], separator or ",")
 
 
 def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str | None = None) -> pd.DataFrame:
-    """A table of answers as it is written: in a .csv, several labels of a row are joined.
+    """A table of answers as it is written: of a .csv several labels a row are joined, of .parquet ids have one type.
 
     Raises:
         DataError: a label holds the separator.
 
     >>> written_answers(pd.DataFrame({"predicted": [("a", "b"), ()]}), "a.csv")["predicted"].tolist()
     ['a,b', '']
+    >>> written_answers(pd.DataFrame({"id": ["a", 1]}), "a.parquet")["id"].tolist()
+    ['a', '1']
     """
-    if Path(str(out)).suffix != ".csv":
+    kind = Path(str(out)).suffix
+    if kind == ".parquet":
+        return frame.assign(id=of_one_type(frame["id"].tolist()))
+    if kind != ".csv":
         return frame
     several = [name for name in ("label", "predicted") if name in frame and any(map(is_several, frame[name]))]
     return frame.assign(**{name: joined(frame[name].tolist(), separator or ",") for name in several})
@@ -161,13 +176,18 @@ def predict_texts(
         coverage: answer this share of the rows, those with the highest probability.
         progress: is called with (stage, done, total, note).
     """
-    given: Any = model
-    trained: Predictor = getattr(given, "model", given)  # of the result of a training
+    trained = _predictor(model)
     check_limits(min_probability, coverage, trained)
     answer = answer_texts(trained, texts.text, progress)
     answer.unread.warn()
     answer = withhold(answer, min_probability, coverage)
     return answer_table(texts, trained.classes, answer)
+
+
+def _predictor(model: Any) -> Predictor:
+    """The model of the result of a training, or what is one."""
+    trained: Predictor = getattr(model, "model", model)
+    return trained
 
 
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
@@ -249,22 +269,33 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
     return pd.DataFrame(columns)
 
 
-def with_own_ids(frame: pd.DataFrame, source: Any, reading: LoadRecipe) -> pd.DataFrame:
+def own_ids(source: Any, reading: LoadRecipe) -> list[Any] | None:
+    """The column `id` of a file or a frame of texts, a value for each of its rows; None where it has none.
+
+    Raises:
+        DataError: two columns have this name, or an id holds a NUL or half a surrogate pair.
+    """
+    ids = read_column(source, "id", reading)
+    refuse_broken([one if isinstance(one, str) else "" for one in ids or ()], "the column 'id'", "id")
+    return ids
+
+
+def with_own_ids(frame: pd.DataFrame, ids: Sequence[Any] | None) -> pd.DataFrame:
     """A table of answers whose `id` is that of the file or the frame itself, where it has one; `row` counts its rows.
 
     Args:
         frame: of the texts of the source, `id` their numbers in it.
-        source: what they were read from.
-        reading: separator and quotes of csv and tsv.
+        ids: of all rows of the source, see `own_ids`.
 
-    >>> with_own_ids(pd.DataFrame({"id": [0]}), pd.DataFrame({"id": ["q7"]}), LoadRecipe()).to_dict("records")
+    >>> with_own_ids(pd.DataFrame({"id": [0]}), ["q7"]).to_dict("records")
     [{'id': 'q7', 'row': 0}]
     """
-    ids = read_column(source, "id", reading)
     if ids is None:
         return frame
     numbered = frame.rename(columns={"id": "row"})
-    numbered.insert(0, "id", [ids[row] for row in frame["id"].tolist()])
+    own = [ids[row] for row in frame["id"].tolist()]
+    gaps = any(one is None for one in own)  # as numbers they would turn whole ones into floats
+    numbered.insert(0, "id", pd.Series(own, dtype=object if gaps else None))
     return numbered
 
 

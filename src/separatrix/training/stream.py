@@ -18,7 +18,7 @@ from separatrix.models.tokens import UnreadCounts
 from separatrix.store.table import json_lines
 from separatrix.texts import Texts
 from separatrix.texts.columns import Columns, is_broken, name_rows
-from separatrix.texts.pairs import BETWEEN, SECOND
+from separatrix.texts.pairs import BETWEEN
 from separatrix.texts.read import json_record
 from separatrix.training.predict import answer_table, answer_texts, withhold
 
@@ -57,27 +57,24 @@ class LineStream:
         """
         check_input_kind(model, [BETWEEN.join(self.columns.texts)])  # before the first line
         for batch in batches(self.source):
-            texts, sides, wrong = self._read(batch)
+            texts, wrong = self._read(batch)
             if len(texts):
-                yield len(texts), self._answer(model, texts, sides)
+                yield len(texts), self._answer(model, texts)
             if wrong is not None:
                 raise wrong
 
-    def _answer(self, model: Predictor, texts: Texts, sides: list[list[str]]) -> str:
+    def _answer(self, model: Predictor, texts: Texts) -> str:
         answer = answer_texts(model, texts.text)
         self.cut, self.unread = self.cut + answer.cut, self.unread + answer.unread
         frame = answer_table(texts, model.classes, withhold(answer, self.min_probability))
-        if len(sides) > 1:  # a pair with a blank side is blank to the model, but comes back as it came
-            columns = {"text": sides[0], SECOND: sides[1]}
-            frame = frame.assign(**columns)[[*dict.fromkeys(["id", *columns, *frame.columns])]]
         if "reason" not in frame:
             return json_lines(frame)
         # A line does not depend on its batch: only a row without an answer has a reason.
         rows = (frame.iloc[[row]] for row in range(len(frame)))
         return "".join(json_lines(row if row["reason"].notna().all() else row.drop(columns="reason")) for row in rows)
 
-    def _read(self, batch: list[bytes]) -> tuple[Texts, list[list[str]], DataError | None]:
-        """The texts of some lines, as they were written too, and the error of the first that cannot be read."""
+    def _read(self, batch: list[bytes]) -> tuple[Texts, DataError | None]:
+        """The texts of some lines, and the error of the first that cannot be read."""
         sides: list[list[str]] = [[] for _ in self.columns.texts]
         ids, wrong = [], None
         for line in batch:
@@ -97,7 +94,7 @@ class LineStream:
             self.rows += 1
         pair = sides[1] if len(sides) > 1 else None
         texts = Texts.of(sides[0], source=SOURCE, keep_blank=True, pair=pair)
-        return replace(texts, id=np.array(ids, dtype=np.int64)), sides, wrong
+        return replace(texts, id=np.array(ids, dtype=np.int64)), wrong
 
     def _texts(self, line: bytes) -> list[str]:
         where = f"{SOURCE} line {self.lines}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 
 from separatrix.errors import ShapeError
 from separatrix.store.files import write_bytes
+from separatrix.store.table import csv_lines
 from separatrix.view.frames import Frames
 
 
@@ -37,9 +36,7 @@ def write_data(
         lines = _matrix_lines(source, names)
     else:
         lines = _metric_lines(source)
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    write_bytes(Path(path), buffer.getvalue().encode())
+    write_bytes(Path(path), csv_lines(lines).encode())
     return Path(path)
 
 

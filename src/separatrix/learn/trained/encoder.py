@@ -37,6 +37,7 @@ from separatrix.learn.trained.saved import (
     PrintedModel,
     SavedModel,
     not_negative,
+    on_strings,
     positive,
 )
 from separatrix.models.backbone import Backbone
@@ -89,6 +90,7 @@ class AlignModel(PrintedModel):
         """Vectors of texts, (rows, width) float32."""
         return self.encoder.encode(self.backbone.tokenize(texts), progress)
 
+    @on_strings
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels, probabilities, distances to the class means and nearest training rows of texts."""
         tokens = self.backbone.tokenize(texts)

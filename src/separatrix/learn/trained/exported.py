@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +38,9 @@ from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.texts import Classes
+from separatrix.texts.arrays import NEW, new_texts
 from separatrix.texts.label_sets import sets_of
+from separatrix.texts.pairs import is_pair
 
 WHOLE, SMALL = "onnx/model.onnx", "onnx/model_quantized.onnx"  # where transformers.js looks for them
 CHECKED = (3, 9)  # rows and tokens of the drawn batch that is compared
@@ -82,26 +84,41 @@ class OnnxClassifier(Result):
         return replace(self, used=graph)
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Calibrated probabilities (rows, classes); NaN for texts with nothing in them."""
+        """Calibrated probabilities (rows, classes); NaN for texts with nothing in them.
+
+        Raises:
+            OptionError: numbers are predicted, or pairs of texts given.
+            DataError: no column of strings.
+        """
         self.classes_  # noqa: B018  # refuses a regression
         chances = probabilities if self.thresholds is None else expit
-        return run_answerable(lambda some: np.asarray(chances(self._logits(some)), np.float64), list(texts))[0]
+        return self._answers(texts, lambda some: np.asarray(chances(self._logits(some)), np.float64))
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Labels (rows,), None for texts with nothing in them; of a regression numbers, or NaN.
 
         Of several labels a row (rows, labels) of 0 and 1, by their thresholds; -1 for texts with nothing in them.
+
+        Raises:
+            OptionError: pairs of texts.
+            DataError: no column of strings.
         """
         if self.classes is None:
-            return run_answerable(lambda some: self._logits(some)[:, 0].astype(np.float64), list(texts))[0]
+            return self._answers(texts, lambda some: self._logits(some)[:, 0].astype(np.float64))
         if self.thresholds is not None:
             cuts = np.array(self.thresholds)
-            return run_answerable(lambda some: (expit(self._logits(some)) >= cuts).astype(np.int64), list(texts))[0]
+            return self._answers(texts, lambda some: (expit(self._logits(some)) >= cuts).astype(np.int64))
         classes = Classes.from_dict(dict(self.classes))
-        return run_answerable(lambda some: classes.decode(self._logits(some).argmax(axis=1)), list(texts))[0]
+        return self._answers(texts, lambda some: classes.decode(self._logits(some).argmax(axis=1)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def _answers(self, texts: Any, run: Callable[[list[str]], np.ndarray]) -> np.ndarray:
+        some = new_texts(texts, NEW).text
+        if any(map(is_pair, some)):
+            raise OptionError("the exported model reads single texts", got="pairs of texts", hint="give one text a row")
+        return run_answerable(run, some)[0]
 
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
         """(rows, classes) float32 of texts, in batches of similar length."""

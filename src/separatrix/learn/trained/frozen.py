@@ -23,7 +23,7 @@ from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
-from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, all_of
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, all_of, on_strings
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.progress import Progress, rows_done
@@ -239,6 +239,7 @@ class FrozenModel(PrintedModel):
         shares = self.recipe.head == "knn" and "evidence" not in self.arrays
         return scores if shares else self.calibration.probabilities(scores)
 
+    @on_strings
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
         read, head = self.encode(texts, rows_done(progress, len(texts))), self.recipe.head

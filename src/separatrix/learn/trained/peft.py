@@ -16,7 +16,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import MissingExtra
 from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.learn.objectives.heads import HeadObjective, linear
-from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel
+from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel, on_strings
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import pad_tokens, token_batches, token_budget
 from separatrix.models.pool import mean_of
@@ -103,6 +103,7 @@ class PeftModel(PrintedModel):
         """Scores of vectors (rows, width), one column a class; their argmax decides."""
         return self.objective.scores(vectors).cpu().numpy()
 
+    @on_strings
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         tokens = self.backbone.tokenize(texts, reserve=self.prefixed.tokens)

@@ -12,7 +12,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, on_strings
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
@@ -43,6 +43,7 @@ class ProbeModel(PrintedModel):
         """How texts are read; a probe has no options of its own."""
         return self.backbone.recipe
 
+    @on_strings
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         layers = layer_count(self.backbone.model.config)

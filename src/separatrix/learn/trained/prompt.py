@@ -20,7 +20,7 @@ from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel, positive
+from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel, on_strings, positive
 from separatrix.learn.trajectory import narrowed
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
@@ -144,6 +144,7 @@ class PromptModel(PrintedModel):
             outputs.put(rows, {name: read(hidden, readout, self.backbone) for name, readout in readouts.items()})
         return outputs.blocks
 
+    @on_strings
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
         run = self.run(texts, rows_done(progress, len(texts)))

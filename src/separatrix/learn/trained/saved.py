@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from separatrix.errors import ModelError, OptionError, StoreError, system_path
+from separatrix.errors import DataError, ModelError, OptionError, StoreError, system_path
 from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
@@ -33,12 +34,15 @@ from separatrix.store.files import (
 )
 from separatrix.store.result import Lines, Printed
 from separatrix.texts import Classes
+from separatrix.texts.arrays import NEW, strings
 from separatrix.texts.characters import is_missing
+from separatrix.texts.columns import name_rows
 from separatrix.texts.label_sets import sets_of
 from separatrix.texts.pairs import is_pair
 
 M = TypeVar("M")
 R = TypeVar("R")
+Answer = TypeVar("Answer", bound=Callable[..., "Predictions"])
 
 FORMAT = 1
 TENSORS, NOTES = "model.safetensors", "model.json"
@@ -194,6 +198,24 @@ class PrintedModel(Printed):
         classes = ", ".join(self.classes.names) if self.classes else "none: numbers are predicted"
         name = self.backbone.identity["name"]
         return [[("kind", type(self).__name__), ("model", name), ("classes", classes)]]
+
+
+def on_strings(answer: Answer) -> Answer:
+    """The `answer` of a model, which refuses what is no column of strings; pairs are joined, see `texts.pairs`.
+
+    Raises:
+        DataError: one string, a cell that is none, or several columns.
+    """
+
+    @wraps(answer)
+    def call(self: Any, texts: Any, progress: Progress | None = None) -> Predictions:
+        cells = strings(texts, NEW)
+        if None in cells:
+            hint = "use predict, which gives no answer to it"
+            raise DataError(f"{NEW}: a text is missing", got=name_rows([cells.index(None)]), hint=hint)
+        return answer(self, cells, progress)
+
+    return call  # type: ignore[return-value]
 
 
 def gives_sets(model: Predictor) -> bool:
