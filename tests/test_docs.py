@@ -8,8 +8,11 @@ import os
 import re
 import runpy
 import shlex
+import sys
 from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cyclopts import CycloptsError
@@ -67,6 +70,9 @@ def objectives():
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder; model names lead to tiny models, the demo is short, and no picture is drawn."""
     monkeypatch.chdir(tmp_path)
+    if find_spec("fastapi") is None:  # no dependency of ours: its decorators leave a function as it is
+        service = SimpleNamespace(post=lambda path: lambda function: function)
+        monkeypatch.setitem(sys.modules, "fastapi", SimpleNamespace(FastAPI=lambda: service))
     if not SLOW:
         demo = sx.load_demo()
         few = replace(demo, train=demo.train.take(range(120)))

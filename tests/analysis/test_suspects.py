@@ -215,6 +215,7 @@ def test_a_file_comes_back_whole_with_what_is_said_and_without_the_suspects(tiny
     kept = pd.read_csv(clean, dtype=str)
     pd.testing.assert_frame_equal(kept, frame.drop(index=flagged).reset_index(drop=True))
     assert result.dropped == {"file": "clean.csv", "dropped": len(flagged), "left": len(kept)}
+    assert f"{len(kept)} rows in clean.csv ({len(flagged)} of {len(kept) + len(flagged)} dropped, " in str(result)
     assert result.estimated_errors <= 3 * len(wrong)
     assert result.expected_precision.keys() == {"20", "50", "100"}
     assert "expected to be wrong" in str(result)
@@ -287,6 +288,17 @@ def test_few_misread_rows_are_no_sign_of_weak_judges():
     result = suspects(Points.of(heaps, {"label": labels}), near=1.0)
     assert result.table["id"].tolist() == [0]
     assert not [line for line in result.warnings if "weak" in line]
+
+
+def test_few_rows_and_a_long_list_of_suspects_are_warned_of(planted, found, tmp_path):
+    """Regression: of 48 rows 10 suspects went without a word."""
+    points, _, _ = planted
+    few = suspects(points.take(np.arange(60)), near=0.9999)
+    assert any(line.startswith("60 rows are few to tell wrong labels from hard rows") for line in few.warnings)
+    made = found[0]
+    assert not any("rows are few" in line for line in made.warnings)
+    share = f"{len(made.table)} of 360 rows are suspects ({len(made.table) / 360:.0%})"
+    assert any(line.startswith(share) for line in made.warnings) == (len(made.table) > 36)
 
 
 def test_texts_may_be_read_in_another_number_format(tiny, tmp_path, monkeypatch):

@@ -34,7 +34,10 @@ def test_the_pooling_that_validation_prefers_is_taken_for_each_baseline():
         "penalty_candidates": len(PENALTIES),
     }
     assert nearest.to_dict() == {"pool": "signal", "pool_candidates": 3, "k": nearest.model.k, "k_candidates": 5}
-    assert f"pooling signal (best of 3 on validation), penalty {probe.model.penalty:g} (best of 5)" == str(probe)
+    assert (
+        f"pooling signal (best of 3 on validation), penalty {probe.model.penalty:g} (1/C of scikit-learn, best of 5)"
+        == str(probe)
+    )
     # The slow way: a probe for each pooling, by validation accuracy; its scores are those of the chosen one.
     accuracy = {}
     for name, vectors in train.vectors.items():

@@ -48,3 +48,30 @@ def test_no_judge_and_labels_outside_the_scores_are_refused():
         fit_noise({}, [0, 1])
     with pytest.raises(DataError, match="row 1 is outside the classes"):
         fit_noise({"judge": np.eye(2)}, [0, 2])
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(16, 2), (40, 2), (48, 6)])
+def test_of_few_rows_a_weak_judge_doubts_none_where_no_label_is_wrong(rows, classes):
+    """Regression: of 48 right labels 10 were suspects; noise and softer weights explained them alike."""
+    doubted = 0
+    for seed in range(20):
+        scores, given, _ = planted(rows, classes, 0.0, sharpness=1.5, seed=seed)
+        doubted += bool((fit_noise({"judge": scores}, given).error > 0.5).any())
+    assert doubted <= 3  # one in 20 is expected
+
+
+def test_noise_beyond_the_judges_own_errors_is_found_among_few_rows_too():
+    scores, given, wrong = planted(160, 10, 0.06, sharpness=5.0)
+    doubted = fit_noise({"judge": scores}, given).error > 0.5
+    assert wrong[doubted].mean() > 0.6
+    assert doubted[wrong].mean() > 0.5
+
+
+def test_no_probability_is_nearer_to_certain_than_its_rows_allow():
+    """Regression: the first of 39 rows had a quality of 1e-8."""
+    scores = np.repeat(np.eye(2), 20, axis=0) * np.linspace(1, 50, 40)[:, None]
+    given = np.repeat([0, 1], 20)
+    given[19] = 1
+    error = fit_noise({"judge": scores}, given).error
+    assert error.argmax() == 19
+    assert 0.9 < error.max() <= 41 / 42

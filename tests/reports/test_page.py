@@ -145,6 +145,7 @@ def test_wrong_predictions_stand_there_without_a_script(make_report, make_frames
     listed = re.findall(r'<td dir="auto">text (\d+)</td>', table)
     assert [int(row) for row in listed] == wrong.tolist()
     assert len(wrong) > 0
+    assert f"Rows ({len(wrong)} of {len(frames.labels)} rows of validation wrong)" in render(make_report(frames))
 
 
 def test_rows_and_maps_come_back_from_the_page(make_report, make_frames):

@@ -43,9 +43,26 @@ def test_joined_columns_are_recognised() -> None:
     assert joined_labels(_texts(labels, ",")) == ()
 
 
+def test_labels_of_which_each_is_joined_are_recognised_by_the_parts_they_share() -> None:
+    """Regression: kinds and their subkinds in one cell were 33 classes, without a word."""
+    labels = [f"{kind},{kind[:2].lower()}{number}" for kind in ("ENTY", "HUM", "LOC") for number in range(5)]
+    (line,) = joined_labels(_texts(labels))
+    assert "15 of 15 labels share parts joined by ',' (such as 'ENTY,en0')" in line
+    assert "type --label-separator ," in line
+    assert len(joined_labels(_texts([",".join(reversed(label.split(","))) for label in labels]))) == 1
+    assert joined_labels(_texts([*labels, *"abcdef"])) == ()  # names with a sign among others without
+
+
 @pytest.mark.parametrize(
     "labels",
     [
+        [f"Town {n}, {state}" for n, state in enumerate(["DC", "OR", "ME"] * 4)],
+        [f"{area}/{sport}{n}" for n in range(5) for area, sport in [("sports", "ball"), ("arts", "film")]],  # paths
+        [f"card_arrival_{n}" for n in range(9)],
+        [f"Yes, please {verb}" for verb in ("stop", "go on", "wait")] + [f"No, {n} of them" for n in range(4)],
+        [f"{whole},{5 * (whole % 2)}" for whole in range(9)],  # numbers with a decimal comma
+        [f"Smith,{name}" for name in "abcdefg"],  # one part that all have
+        [f"Lyon{n},Rhone{n}" for n in range(9)],
         ["Paris, France", "Lyon, France", "Rome, Italy", "Milan, Italy"],  # names with a comma
         ["and/or", "yes", "no"],
         ["a", "b", "a,b", "x,y", "z,w"],  # most parts stand nowhere else

@@ -1,6 +1,7 @@
 """Hold-outs: disjoint, complete, seeded, stratified within one row, whole groups on one side."""
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -40,13 +41,13 @@ def held_by_three(labels, held):
 @settings(max_examples=100, deadline=None)
 @given(LABELS, SHARES, st.integers(0, 10))
 def test_largest_remainders_agree_with_a_slow_loop(labels, share, seed):
+    """How many classes of each size give how many rows; of equally large ones the seed decides which."""
     if np.bincount(labels).max() < 2:
         return
     sizes = {label: int((labels == label).sum()) for label in sorted(set(labels.tolist()))}
     counts = {label: min(int(size * share), size - 1) for label, size in sizes.items()}
     wanted = min(max(int(len(labels) * share + 0.5), 1), len(labels) - 1)
-    first = {label: labels.tolist().index(label) for label in sizes}
-    by_remainder = sorted(sizes, key=lambda label: (counts[label] - sizes[label] * share, first[label]))
+    by_remainder = sorted(sizes, key=lambda label: counts[label] - sizes[label] * share)
     for label in by_remainder:
         room = counts[label] < sizes[label] - 1 and sizes[label] * share > counts[label]
         if sum(counts.values()) < wanted and room:
@@ -54,7 +55,10 @@ def test_largest_remainders_agree_with_a_slow_loop(labels, share, seed):
     spared = {label: min(count, max(sizes[label] - 2, 0)) for label, count in counts.items()}
     counts = spared if any(spared.values()) else counts
     held = hold_out_stratified(labels, share, seed)
-    assert {label: int(held[labels == label].sum()) for label in sizes} == counts
+    given = {label: int(held[labels == label].sum()) for label in sizes}
+    assert Counter((sizes[label], given[label]) for label in sizes) == Counter(
+        (sizes[label], counts[label]) for label in sizes
+    )
 
 
 def recorded(masks):
@@ -74,7 +78,7 @@ def planted_labels():
 def test_the_rows_of_a_seed_are_those_of_earlier_versions():
     """Studies depend on them: recorded before classes were left two rows.
 
-    "many" and "tens", where classes are equally large, when first rows and no names came to decide.
+    "names", "many" and "tens", where remainders are equal, when the seed came to decide between these.
     """
     found = {
         name: recorded(hold_out_stratified(labels, share, seed) for share in (0.1, 0.2, 0.25, 0.5) for seed in range(4))
@@ -82,9 +86,9 @@ def test_the_rows_of_a_seed_are_those_of_earlier_versions():
     }
     assert found == {
         "even": "bdca13d884ed84a8",
-        "names": "a032b0406936751e",
-        "many": "52d9092c31e210dd",
-        "tens": "89a0fe4bbb2a1736",
+        "names": "2f422462754bc83a",
+        "many": "3d9ad62d1441c33b",
+        "tens": "5b4f8e364eb185dd",
     }
     draw = np.random.default_rng(8)
     groups, classes = np.array([f"g{row // 4}" for row in range(400)], dtype=object), draw.integers(0, 3, 400)
@@ -173,6 +177,17 @@ def test_no_class_is_left_one_row_by_what_is_held_out(labels):
         load_splits(texts)
     three = Texts.of([f"text {row}" for row in range(150)], [*range(50)] * 3)
     assert min(np.unique(load_splits(three).train.label, return_counts=True)[1]) == 2
+
+
+def test_of_many_classes_with_few_rows_the_seed_draws_which_are_held_out():
+    """Regression: of 77 classes of 4 rows the last 15 by first rows were never tested, whatever the seed."""
+    labels = np.repeat(np.arange(77), 4)
+    held = [hold_out_stratified(labels, 0.2, seed) for seed in range(30)]
+    assert {int(mask.sum()) for mask in held} == {62}
+    given = np.array([np.bincount(labels[mask], minlength=77) for mask in held])
+    assert given.max() == 1
+    assert given.sum(axis=0).min() > 12  # 24 of 30 expected, standard deviation 2
+    assert np.abs(np.corrcoef(given)[np.triu_indices(30, 1)]).max() < 0.5
 
 
 @pytest.mark.parametrize("names", [(5, 4, 3, 2, 1, 0), (2, 0, 5, 1, 3, 4)])

@@ -167,8 +167,10 @@ def test_what_cannot_be_exported_is_refused(splits, tiny, tmp_path, capsys):
     result.save(tmp_path / "run")
     with pytest.raises(OptionError, match=r"an export is a folder: got no out"):
         sx.export_classifier(tmp_path / "run")
+    steps: list[object] = []
     with pytest.raises(ModelError, match=r"a PromptModel cannot be written as ONNX: a prompt is no part"):
-        sx.export_classifier(tmp_path / "run", out=tmp_path / "out")
+        sx.export_classifier(tmp_path / "run", out=tmp_path / "out", progress=lambda *step: steps.append(step))
+    assert not steps  # "3 steps" were begun before it was refused
     assert not (tmp_path / "out").exists()
     with pytest.raises(StoreError, match=r"nowhere"):
         sx.export_classifier(tmp_path / "nowhere", out=tmp_path / "out")

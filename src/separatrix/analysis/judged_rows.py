@@ -24,6 +24,8 @@ from separatrix.texts.columns import listing
 FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong
 TINY = 1e-12  # probability below which a judge says no more
+_FEW = 100  # rows below which hard ones can hardly be told from wrong labels
+_MANY = 0.1  # share of the rows above which the suspects are no short list
 _NAMED = 8  # classes in a warning
 _FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 _MOST_CLASSES = 1000
@@ -220,6 +222,24 @@ def doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: i
             f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
             "expected to be wrong; hard rows stand among them"
         )
+    return [*lines, *size_doubts(suspects, rows)]
+
+
+def size_doubts(suspects: int, rows: int) -> list[str]:
+    """Warnings where few rows are judged, and where many of them are suspects.
+
+    >>> size_doubts(3, 40)
+    ['40 rows are few to tell wrong labels from hard rows: that rows are suspect says little, and so does that none is']
+    >>> size_doubts(60, 400), size_doubts(40, 400)
+    (['60 of 400 rows are suspects (15%): a tenth of a file is rarely wrong, so look before you drop them'], [])
+    """
+    lines = []
+    if rows < _FEW:
+        doubt = "that rows are suspect says little, and so does that none is"
+        lines.append(f"{rows} rows are few to tell wrong labels from hard rows: {doubt}")
+    if suspects > _MANY * rows:
+        what = f"{suspects} of {rows} rows are suspects ({suspects / rows:.0%})"
+        lines.append(f"{what}: a tenth of a file is rarely wrong, so look before you drop them")
     return lines
 
 

@@ -21,6 +21,7 @@ from separatrix.analysis.judged_rows import (
     expected_shares,
     judging_sets,
     near_columns,
+    size_doubts,
     text_columns,
     undoubted,
     which_rows,
@@ -178,7 +179,10 @@ def _fields(
         "models": _quality(judgement, marks, names),
         "classes": names,
         "by_label": _by_label(judgement, marks, wrong, names),
-        "warnings": undoubted([name for name, yes in zip(names, judgement.judged, strict=True) if not yes], _UNTOLD),
+        "warnings": [
+            *undoubted([name for name, yes in zip(names, judgement.judged, strict=True) if not yes], _UNTOLD),
+            *size_doubts(len(suspect), len(marks)),
+        ],
     }
 
 

@@ -141,7 +141,9 @@ class Suspects(Result):
             *out_line(self.folder),
         ]
         if self.dropped is not None:
-            lines += [("left", f"{self.dropped['left']} rows in {self.dropped['file']}")]
+            left, gone = self.dropped["left"], self.dropped["dropped"]
+            share = f"{gone} of {left + gone} dropped, {gone / (left + gone):.1%}"
+            lines += [("left", f"{left} rows in {self.dropped['file']} ({share})")]
         lines += [("warning", line) for line in self.warnings]
         listings = [Listing(["id", "label", "suggested", "score", "text"], cells)] if cells else []
         listings += [] if self.by_label is None else [label_listing(self.by_label)]

@@ -137,9 +137,10 @@ class Baseline:
 
     def __str__(self) -> str:
         chosen = self.to_dict()
-        name = "k" if isinstance(self.model, Nearest) else "penalty"
+        name, meaning = ("k", "") if isinstance(self.model, Nearest) else ("penalty", "1/C of scikit-learn, ")
         of_pools = f"best of {self.pools} on validation" if self.pools > 1 else "given"
-        return f"pooling {self.pool} ({of_pools}), {name} {chosen[name]:g} (best of {chosen[f'{name}_candidates']})"
+        tried = chosen[f"{name}_candidates"]
+        return f"pooling {self.pool} ({of_pools}), {name} {chosen[name]:g} ({meaning}best of {tried})"
 
 
 def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:

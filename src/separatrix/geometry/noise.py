@@ -4,7 +4,8 @@ A row's given label is its true one with probability 1 - noise, else one of the 
 softmax of the judges' scores, each times a weight. Fitted one after the other, weights would soften until wrong labels
 look possible, and hardly any would be left to be wrong; together, a row that every judge is sure about and that has
 another label is explained by noise. Hard rows, which judges misread as surely, count too: the noise is an upper
-estimate.
+estimate. Of judges that misread more rows than are wrong as a rule it must be beyond chance: the likelihood must exceed
+that of softer weights without noise by more than in one of 20 sets that have none, else their own errors explain it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import expit, log_softmax, softmax
 
 from separatrix.errors import DataError
@@ -22,6 +23,8 @@ from separatrix.geometry.checks import check_labels, check_matrix, check_same_ro
 
 _STARTS = (0.01, 0.1)  # noise that the search begins with
 _SUMS = (2.0, 20.0)  # sums of the weights
+_USUAL = 0.05  # share of the rows up to which those that judges misread may all be noise, without a test
+_CHANCE = 2.71  # twice the log-likelihood that noise gains by chance in one of 20 sets without any
 _EQUAL = 0.5  # log-likelihood of all rows that two explanations may differ by to be equal
 _LEAST, _HALF = 1e-4, 0.5
 _MOST = 50.0  # weight of scores whose spread is 1
@@ -34,7 +37,7 @@ class LabelNoise:
     noise: float  # estimated share of wrong labels
     weights: Mapping[str, float]  # of each judge's scores
     chances: NDArray[np.float64]  # (rows, classes) of the true class, the given label left aside
-    error: NDArray[np.float64]  # (rows,) probability that the label is wrong
+    error: NDArray[np.float64]  # (rows,) probability that the label is wrong, (rows + 1) / (rows + 2) at most
 
 
 def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike, *, least: float = _LEAST) -> LabelNoise:
@@ -74,17 +77,30 @@ def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike, *, least: floa
         slope_noise = ((1 - own) / (classes - 1) - own) / given * noise * (1 - noise) / len(gold)
         return -float(np.log(given).mean()), -np.append(slopes, slope_noise.sum())
 
-    bounds = [(0.0, _MOST)] * len(kinds) + [(_logit(least), _logit(_HALF * (classes - 1) / classes))]
-    starts = [np.append(np.full(len(kinds), total / len(kinds)), _logit(noise)) for total in _SUMS for noise in _STARTS]
-    fits = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
+    def fit(total: float, start: float, most: float) -> OptimizeResult:
+        """From equal weights of this sum and a noise between the least and `most`."""
+        begin = np.append(np.full(len(kinds), total / len(kinds)), _logit(start))
+        bounds = [(0.0, _MOST)] * len(kinds) + [(_logit(least), _logit(most))]
+        return minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds)
+
+    def mixed(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return softmax(np.tensordot(weights, kinds, axes=1), axis=1)
+
+    most = _HALF * (classes - 1) / classes
+    fits = [fit(total, start, most) for total in _SUMS for start in _STARTS]
     # Where margins are all alike, soft weights explain a wrong label as well as noise does: then it is noise.
-    least = min(one.fun for one in fits) + _EQUAL / len(gold)
-    best = max((one.x for one in fits if one.fun <= least), key=lambda parts: parts[:-1].sum())
+    bar = min(one.fun for one in fits) + _EQUAL / len(gold)
+    best = max((one.x for one in fits if one.fun <= bar), key=lambda parts: parts[:-1].sum())
+    chances = mixed(best[:-1])
+    if (chances.argmax(axis=1) != gold).mean() > _USUAL:
+        clean = fit(_SUMS[0], least, least)
+        if 2 * len(gold) * (clean.fun - min(one.fun for one in fits)) < _CHANCE:
+            best, chances = clean.x, mixed(clean.x[:-1])
     weights, noise = best[:-1], float(expit(best[-1]))
-    chances = softmax(np.tensordot(weights, kinds, axes=1), axis=1)
     own = chances[here, gold]
     wrong = noise * (1 - own) / (classes - 1)
     error = wrong / np.maximum((1 - noise) * own + wrong, np.finfo(np.float64).tiny)
+    error *= (len(gold) + 1) / (len(gold) + 2)  # what never happened in n rows is not impossible
     return LabelNoise(noise, dict(zip(scores, weights.tolist(), strict=True)), chances, error)
 
 

@@ -6,7 +6,7 @@ import re
 
 from separatrix.errors import OptionError
 
-_UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def read_budget(text: str) -> float:
@@ -18,7 +18,7 @@ def read_budget(text: str) -> float:
     >>> read_budget("30min"), read_budget("1.5h")
     (1800.0, 5400.0)
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|min|h)", text.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)", text.strip())
     if match is None:
         raise OptionError("--budget cannot be this", got=repr(text), expected="a time as 30min, 2h or 90s")
     return float(match[1]) * _UNITS[match[2]]

@@ -146,8 +146,13 @@ def row_section(rows: PageRows) -> Section:
         "clusterings": [{"title": one.title, "names": list(one.names)} for one in rows.clusterings],
     }
     view = {"wrong": shown, "wrong_count": len(wrong), "judged": rows.predicted is not None}
-    title = "Rows" if rows.predicted is None or rows.answers else f"Rows ({len(wrong)} of {len(rows)} wrong)"
+    title = "Rows" if rows.predicted is None or rows.answers else f"Rows ({len(wrong)} of {_counted(rows)} wrong)"
     return Section("rows", title, "rows.html", view, "rows", data, rows.columns())
+
+
+def _counted(rows: PageRows) -> str:
+    """How many rows there are, and of which parts, since the scores stand by themselves for each part."""
+    return f"{len(rows)} rows of {' + '.join(rows.split_names)}" if rows.splits else f"{len(rows)}"
 
 
 def suspects(report: RunReport) -> Section | None:

@@ -14,6 +14,9 @@ from separatrix.texts.table import Texts
 
 SEPARATORS = (",", ";", "|", "/", "+")  # of joined labels, as they are recognised where none is named
 FEWEST_JOINED = 2  # different joined values from which a column is spoken of
+_LIST_SIGNS = ",;|"  # that join names; paths have / and names +
+_SHARING = 3  # values of which each shares a part with the others, on average
+_NEARLY_ALL = 0.9
 
 
 def check_sets(texts: Texts) -> tuple[str, ...]:
@@ -73,7 +76,9 @@ def joined_labels(
 ) -> tuple[str, ...]:
     """A warning where many labels are others, joined by a sign: they may be meant as several labels a row.
 
-    Half of the values with the sign, and two at least, must consist of parts that occur elsewhere too.
+    Half of the values with the sign, and two at least, must consist of parts that occur elsewhere too; or nearly all
+    values have the sign, with no blank beside it (names of places and sentences have one), and few different parts
+    begin or end them.
 
     Args:
         texts: whose labels are looked at.
@@ -97,7 +102,21 @@ type --label-separator , to learn several labels a row",)
             name for name, parts in split.items() if all(part and (part in alone or uses[part] > 1) for part in parts)
         ]
         if len(whole) >= FEWEST_JOINED and 2 * len(whole) >= len(split):
-            typed = sign if sign in ",+/" else f'"{sign}"'
-            what = f"{len(whole)} labels are others joined by {sign!r} (such as {whole[0]!r}), and each is taken as a "
-            return (f"{texts.name}: {what}class of its own: {hint.format(sign=typed)}",)
+            what = f"{len(whole)} labels are others joined by {sign!r} (such as {whole[0]!r})"
+        elif len(split) >= _NEARLY_ALL * len(names) and _share_parts(split, sign):
+            what = f"{len(split)} of {len(names)} labels share parts joined by {sign!r} (such as {next(iter(split))!r})"
+        else:
+            continue
+        typed = sign if sign in ",+/" else f'"{sign}"'
+        return (f"{texts.name}: {what}, and each is taken as a class of its own: {hint.format(sign=typed)}",)
     return ()
+
+
+def _share_parts(split: Mapping[str, Sequence[str]], sign: str) -> bool:
+    """Whether few different parts begin or end names that a sign joins without a blank, and that are no numbers."""
+    if sign not in _LIST_SIGNS or any(name != sign.join(parts) or not all(parts) for name, parts in split.items()):
+        return False
+    if all(part.isdecimal() for parts in split.values() for part in parts):
+        return False
+    fewest = min(len({parts[end] for parts in split.values()}) for end in (0, -1))
+    return 1 < fewest <= len(split) / _SHARING

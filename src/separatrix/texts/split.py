@@ -1,9 +1,10 @@
 """Which rows are held out: seeded masks, stratified by class or whole groups at a time.
 
-By class, each class gives its share to the nearest row (largest remainders first, of equal ones the class whose rows
-begin first, so that names of classes decide nothing) and keeps two rows for training, so a class with one or two rows
-stays in training. By group, groups are drawn in random order while they bring the
-held-out rows nearer to the share asked for; a group that holds all but one of a class's training rows is passed over.
+By class, each class gives its share to the nearest row (largest remainders first, of equal ones those that the seed
+draws: of many classes of few rows the same ones would else go without whatever the seed) and keeps two rows for
+training, so a class with one or two rows stays in training. Names of classes decide nothing. By group, groups are drawn
+in random order while they bring the held-out rows nearer to the share asked for; a group that holds all but one of a
+class's training rows is passed over.
 Where nothing could be held out in this way, one row of a class is enough.
 
 Rows with one text are drawn as one, by the label of the first of them, and are passed over where they are more than is
@@ -84,7 +85,8 @@ def hold_out_stratified(
     """
     wanted = _check(len(labels), share, source)
     _, first, codes, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    counts = _largest_remainders(sizes, first, share, wanted)
+    lot = np.random.default_rng([seed, 17]).permutation(len(sizes))[first.argsort().argsort()]  # whatever the names
+    counts = _largest_remainders(sizes, lot, share, wanted)
     if not counts.any():
         hint = "give more rows, or write the labels with a decimal point if they are numbers to predict"
         raise DataError(
@@ -127,16 +129,16 @@ def _drawn(codes: np.ndarray, text: np.ndarray, counts: np.ndarray, seed: int) -
     return mask
 
 
-def _largest_remainders(sizes: np.ndarray, first: np.ndarray, share: float, wanted: int) -> np.ndarray:
+def _largest_remainders(sizes: np.ndarray, lot: np.ndarray, share: float, wanted: int) -> np.ndarray:
     """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`.
 
-    `sizes` and `first` are the rows and the first row of each class, (classes,); it decides equal remainders.
+    `sizes` are the rows of each class, (classes,), and `lot` its place in a random order: it decides equal remainders.
     What a small class must keep is not asked of the others, whose rows are thus the same with and without it.
     """
     exact = sizes * share
     counts = np.floor(exact).astype(np.int64)  # at most size - 1, as the share is below 1
     remainder = np.where(counts < sizes - 1, exact - counts, 0.0)
-    raised = np.lexsort((first, -remainder))[: max(wanted - int(counts.sum()), 0)]
+    raised = np.lexsort((lot, -remainder))[: max(wanted - int(counts.sum()), 0)]
     counts[raised[remainder[raised] > 0]] += 1
     spared = np.minimum(counts, np.maximum(sizes - KEPT, 0))
     return spared if spared.any() else counts

@@ -12,6 +12,7 @@ import pandas as pd
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.learn.trained.exported import OnnxClassifier, compare_answers, exported_notes, write_classifier
+from separatrix.learn.trained.graph import with_graph
 from separatrix.learn.trained.loading import load_model
 from separatrix.models.graph import check_installed
 from separatrix.progress import Progress, silent
@@ -68,14 +69,15 @@ def export_classifier(
         raise OptionError("an export is a folder", got="no out", hint="pass out=, or --out FOLDER")
     check_installed("an export to ONNX")
     artifact = open_artifact(folder, verify=False)  # the model's files are compared where they are read
-    progress("ONNX", 0, STEPS, "")
     model = load_model(folder, device="cpu", verify=verify)
     if getattr(model, "pairs", False):
         hint = "predict with the run itself: separatrix predict, or sx.load"
         raise OptionError("a run of text pairs cannot be exported: its graph reads one text", hint=hint)
+    model = with_graph(model)
     with write_artifact(out, OnnxClassifier.kind, wanted, overwrite=overwrite, inputs=(folder,)) as part:
         assert part is not None
         rows = _known_texts(folder) if artifact.kind == "run" else None
+        progress("ONNX", 0, STEPS, "")
         answer = None if rows is None else answer_texts(model, rows["text"].tolist())
         progress("ONNX", 1, STEPS, "")
         files = write_classifier(model, part, int8=wanted.int8)

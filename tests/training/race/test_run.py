@@ -221,6 +221,7 @@ def test_the_test_part_decides_nothing(request_of, judged, few, monkeypatch):
     ("options", "message"),
     [
         ({"budget": "soon"}, "--budget cannot be this: got 'soon', expected a time as 30min, 2h or 90s"),
+        ({"budget": "90sec"}, "--budget cannot be this: got '90sec', expected a time as 30min, 2h or 90s"),
         ({"candidates": []}, "--candidates is empty"),
         ({"candidates": ["prob"]}, "unknown --candidates"),
         ({"tokens": 3}, "--tokens has no effect with --method auto"),

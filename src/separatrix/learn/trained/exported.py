@@ -25,7 +25,9 @@ from scipy.special import expit
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.geometry.calibrate import ScoreCalibration, probabilities
+from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.graph import INPUTS, OUTPUT, classifier_graph
+from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.saved import CLASSES, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.backbone import Backbone
@@ -174,11 +176,11 @@ class OnnxClassifier(Result):
         return [Listing([str(name).replace("_", " ") for name in frame.columns], rows), out_line(self.folder)]
 
 
-def write_classifier(model: Predictor, folder: Path, *, int8: bool = False) -> dict[str, Path]:
+def write_classifier(model: ProbeModel | AlignModel, folder: Path, *, int8: bool = False) -> dict[str, Path]:
     """Write config, tokenizer and graphs of a trained model into a folder; the graphs by their names.
 
     Raises:
-        ModelError: a kind of model that has no graph, a tokenizer without a file, or a graph that answers otherwise.
+        ModelError: a tokenizer without a file, or a graph that answers otherwise.
     """
     backbone, graph = model.backbone, classifier_graph(model)
     (folder / WHOLE).parent.mkdir()

@@ -212,25 +212,26 @@ def hold(scores: Tensor, answers: Tensor) -> Tensor:
     return torch.where(answer & ((scores < top) | level), top + STEP, scores)
 
 
-def classifier_graph(model: Predictor) -> ClassifierGraph:
-    """The graph of a probe, or of an aligned or fine-tuned encoder. Its transformer is set to written-out attention.
-
-    Raises:
-        ModelError: another kind of model.
-    """
-    if isinstance(model, ProbeModel):
-        plan, probe = named_pooling(model.pool, layer_count(model.backbone.model.config)), model.probe
-        head: nn.Module = LinearHead(probe.weight, probe.bias, probe.mean, probe.scale)
-        head = head if model.classes is None else Calibrated(head, model.calibration)
-        pool: Pool = lambda states, mask: pooled((plan,), states, mask)[plan.name]  # noqa: E731
-    elif isinstance(model, AlignModel):
-        head, pool = Calibrated(_decider(model), model.calibration), model.encoder.pooled
-    else:
+def with_graph(model: Predictor) -> ProbeModel | AlignModel:
+    """The model itself, a probe or an aligned or fine-tuned encoder, or a `ModelError`: no other has a graph."""
+    if not isinstance(model, ProbeModel | AlignModel):
         what = "a prompt is no part of the text that a graph reads" if hasattr(model, "prompt") else "it has no graph"
         raise ModelError(
             f"a {type(model).__name__} cannot be written as ONNX: {what}",
             expected="a run of --method probe, align or finetune",
         )
+    return model
+
+
+def classifier_graph(model: ProbeModel | AlignModel) -> ClassifierGraph:
+    """The graph of a probe, or of an aligned or fine-tuned encoder. Its transformer is set to written-out attention."""
+    if isinstance(model, ProbeModel):
+        plan, probe = named_pooling(model.pool, layer_count(model.backbone.model.config)), model.probe
+        head: nn.Module = LinearHead(probe.weight, probe.bias, probe.mean, probe.scale)
+        head = head if model.classes is None else Calibrated(head, model.calibration)
+        pool: Pool = lambda states, mask: pooled((plan,), states, mask)[plan.name]  # noqa: E731
+    else:
+        head, pool = Calibrated(_decider(model), model.calibration), model.encoder.pooled
     model.backbone.model.set_attn_implementation("eager")
     return ClassifierGraph(model.backbone, pool, head)
 
