@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from separatrix.geometry.resample import share_interval
 from separatrix.reports.pack import show
 from separatrix.view.curves import number
 
@@ -22,6 +21,7 @@ Record = Mapping[str, Any]
 
 PROBES = ("linear probe", "ridge")
 ENOUGH = 0.5  # macro-F1 below which classes separate at most in part
+TAIL = 0.025  # of a 95 % interval, on one side
 HARDLY = 0.8  # of the errors of one constant answer: who may leave fewer may be better by what matters
 
 
@@ -111,10 +111,13 @@ def against_constant(low: float, high: float, constant: float) -> str:
 
 
 def _upper_end(row: Record, high: float, majority: float) -> float:
-    """Upper end of the accuracy's interval; nearer where all answers are the largest class, so that they are paired."""
+    """Upper end of the accuracy's interval; nearer where all answers are the largest class.
+
+    Then none of the rows tells both apart, and of all rows no more may (Clopper and Pearson, 1934).
+    """
     rows, classes = row.get("rows"), row.get("classes") or 0
     constant = classes > 1 and row.get("never_predicted") == classes - 1 and number(row, "accuracy") == majority
-    return min(high, majority + share_interval([0.0], 0.0, rows)[1]) if rows and constant else high
+    return min(high, majority + 1 - TAIL ** (1 / rows)) if rows and constant else high
 
 
 def _not_above(row: Record, against: str, constant: str, ahead: str) -> tuple[str, str]:
