@@ -124,7 +124,7 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         raise OptionError(f"--method {method} reads questions with contexts", hint="type separatrix heads-qa")
     choose(method, of_labels, "--method")
     parsed.make(opts.TrainingMethodOptions)
-    build_recipe(method, parsed.options)  # refuses what is wrong before torch is loaded
+    build_recipe(parsed.options.get("method"), parsed.options)  # refuses what is wrong before torch is loaded
     return _train(data, parsed, progress)
 
 

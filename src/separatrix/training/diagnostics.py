@@ -88,16 +88,28 @@ def missing_classes(targets: Targets) -> list[str]:
     return warnings
 
 
-def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def few_steps(metrics: Sequence[Mapping[str, Any]], raced: str = "") -> list[str]:
     """A warning where the optimiser took fewer than `FEW_STEPS` steps in all.
+
+    Args:
+        metrics: a line an epoch.
+        raced: the method and its options as they are typed, where a race chose them: there are none to raise.
 
     >>> few_steps([{"step": 12}, {"step": 24}])
     ['only 24 optimiser steps in all: raise --epochs or lower --batch-size']
     >>> few_steps([{"step": 50}])
     []
+    >>> few_steps([{"step": 12}, {"step": 24}], "--method align")
+    ['only 24 optimiser steps in all: type --method align --epochs 5 without --budget and --candidates to train longer']
     """
     steps = metrics[-1]["step"]
-    return [f"only {steps} optimiser steps in all: raise --epochs or lower --batch-size"] if steps < FEW_STEPS else []
+    if steps >= FEW_STEPS:
+        return []
+    longer = "raise --epochs or lower --batch-size"
+    if raced:
+        epochs = -(-FEW_STEPS * len(metrics) // max(1, steps))
+        longer = f"type {raced} --epochs {epochs} without --budget and --candidates to train longer"
+    return [f"only {steps} optimiser steps in all: {longer}"]
 
 
 def repeated(splits: Splits) -> list[str]:

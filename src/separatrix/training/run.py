@@ -42,6 +42,7 @@ from separatrix.training.methods import METHODS
 from separatrix.training.plane import place_outputs
 from separatrix.training.predict import answer_table, with_unknown
 from separatrix.training.race.run import choose_method
+from separatrix.training.race.story import typed_entry
 from separatrix.training.request import Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 
@@ -71,7 +72,9 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         request, race = choose_method(request)
     trained, evaluator = _train(request, targets, ranks)
     answers = _answers(request, trained)
-    figures = _figures(request, trained, answers, targets, evaluator)
+    figures = _figures(
+        request, trained, answers, targets, evaluator, "" if race is None else typed_entry(race["winner"])
+    )
     taken = monotonic() - wall
     if isinstance(recipe, AutoRecipe) and taken > _OVER * (budget := read_budget(recipe.race.budget)):
         figures["notes"].append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
@@ -171,8 +174,12 @@ def _figures(
     answers: dict[str, Predictions],
     targets: Targets,
     evaluator: Evaluator | LabelSetEvaluator,
+    raced: str,
 ) -> dict[str, Any]:
-    """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups."""
+    """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups.
+
+    `raced` are method and options as they are typed where a race chose them.
+    """
     model, splits, values = trained.model, request.splits, targets.values
     scores = {
         part: evaluator.judged(in_unit(model, answer), values[part], answer.probabilities)
@@ -188,7 +195,7 @@ def _figures(
         fitted, baselines = _baselines(trained, answers, targets, evaluator)
         chosen |= fitted
         if metrics := trained.fitted.metrics:
-            warnings += [*below_baselines(request.method, scores, baselines), *few_steps(metrics)]
+            warnings += [*below_baselines(request.method, scores, baselines), *few_steps(metrics, raced)]
     cut, notes = cut_texts(trained.notes, answers)
     notes = [*splits.notes, *repeated(splits), *notes, *(f"{name}: {one}" for name, one in chosen.items())]
     groups = None

@@ -14,9 +14,12 @@ from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import RACE
 from separatrix.texts import Splits
 from separatrix.training import verb
+from separatrix.training.diagnostics import few_steps
+from separatrix.training.methods import build_recipe
 from separatrix.training.race import candidates, decide
 from separatrix.training.race import run as module
 from separatrix.training.race.run import Race, choose_method
+from separatrix.training.race.story import typed_entry
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 from separatrix.training.verb import train
@@ -31,6 +34,11 @@ class Ticks:
     def __call__(self) -> float:
         self.now += 1.0
         return self.now
+
+
+def read(value: str) -> object:
+    """What is typed as a number, else the word."""
+    return json.loads(value) if value[0].isdigit() else value
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +185,19 @@ def test_one_candidate_is_trained_without_a_race(request_of, judged):
     assert request.method == "prompt"
     assert judged[0] == []
     assert race["why"][0] == "prompt is trained without a race: it is the only method that is left."
+
+
+@pytest.mark.parametrize("name", candidates.ENTRIES)
+def test_the_method_that_a_race_chose_is_named_in_words_that_work_when_typed(name):
+    """Regression: "raise --epochs" after a race chose another method, or was refused beside --budget."""
+    if name == "probe":
+        return
+    words = few_steps([{"step": 12}], typed_entry(name))[0].split(": type ")[1].split(" without ")[0].split()
+    typed = {flag[2:].replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
+    entry = candidates.ENTRIES[name]
+    built = build_recipe(typed.pop("method"), {key: read(value) for key, value in typed.items()})
+    assert built.loop.epochs == 5
+    assert recipes.replace(built, **entry.options) == built
 
 
 def test_a_method_that_is_asked_for_is_trained_where_it_does_not_suit_the_rows(request_of, judged):

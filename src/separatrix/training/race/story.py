@@ -10,11 +10,24 @@ from typing import Any
 import numpy as np
 
 from separatrix.geometry.resample import bootstrap_mean
+from separatrix.recipe import flag
 from separatrix.training.race.candidates import ENTRIES
 from separatrix.training.race.decide import CHANCE, Standing
 from separatrix.training.race.rows import RaceRows
 
 WAYS = {True: "cross-validation over {judged} rows", False: "{judged} held-out rows"}
+
+
+def typed_entry(name: str) -> str:
+    """A candidate as it is typed.
+
+    >>> typed_entry("align_few")
+    '--method align --temperature 0.2 --decision mean'
+    """
+    entry = ENTRIES[name]
+    return " ".join(
+        [f"--method {entry.method}", *(f"{flag(option)} {value}" for option, value in entry.options.items())]
+    )
 
 
 def race_figures(standing: Standing, rows: RaceRows, name: str, more: Mapping[str, Any]) -> dict[str, Any]:
