@@ -77,7 +77,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     )
     taken = monotonic() - wall
     if isinstance(recipe, AutoRecipe) and taken > _OVER * (budget := read_budget(recipe.race.budget)):
-        figures["notes"].append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
+        warnings.append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
     source = trained.model.backbone.source
     figures["warnings"] = [*request.splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     result = TrainingResult(

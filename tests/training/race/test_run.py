@@ -1,6 +1,7 @@
 """A whole race: a run of the winner, a choice that can be told again, and one that goes on after a kill."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,18 @@ class Ticks:
 def read(value: str) -> object:
     """What is typed as a number, else the word."""
     return json.loads(value) if value[0].isdigit() else value
+
+
+class Slow(Ticks):
+    """A pass of the pilot's rows takes longer than anything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = iter([0.0, 0.0, 0.5, 0.0, 3.0])  # of the pilot, in order
+
+    def __call__(self) -> float:
+        self.now += next(self.steps, 0.1)
+        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +191,30 @@ def test_a_budget_that_is_too_short_for_training_leaves_the_dear_ones_out(reques
     assert "finetune" in out
     assert all("s are left" in why for why in out.values())
     assert request.recipe.loop.refit == (race["recipe"]["loop"]["refit"])
+
+
+def test_where_time_leaves_one_method_the_budget_for_a_race_is_named_and_its_curve_is_measured(request_of, judged):
+    """Regression: "it is the only method that is left", and what more rows would bring was not measured."""
+    _, race = choose_method(request_of(budget="40s", candidates=("probe", "finetune")), Slow())
+    assert [line["state"] for line in race["candidates"]] == ["chosen", "left out"]
+    named = re.fullmatch(
+        r"probe is trained without a race: it is the only method that is left; "
+        r"with --budget (\d+min) finetune would take part.",
+        race["why"][0],
+    )
+    assert race["more_time"] == {"budget": named[1], "names": ["probe", "finetune"]}
+    assert judged[0] == [("probe", 48, 0), ("probe", 48, 1), ("probe", 24, 0), ("probe", 24, 1)]
+    assert race["why"][1].startswith("From 24 to 48 rows it gained")
+    _, longer = choose_method(request_of(budget=named[1], candidates=("probe", "finetune")), Slow())
+    assert longer["more_time"] is None
+    assert longer["second"] == "finetune"
+
+
+def test_a_budget_that_was_overrun_is_a_warning(few, model):
+    """Regression: it was the last of the notes."""
+    result = train(few, method="auto", candidates=["probe"], budget="0.1s", model=model, device="cpu")
+    assert [line for line in result.warnings if "for a budget of 0 s: steps were slower than reckoned" in line]
+    assert not [line for line in result.notes if "for a budget of" in line]
 
 
 def test_one_candidate_is_trained_without_a_race(request_of, judged):
