@@ -13,12 +13,14 @@ from separatrix.geometry.guards import listed
 from separatrix.learn.targets import Targets
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.models.tokens import is_unread
+from separatrix.reports.tables import calibration_text
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.label_sets import LabelSetEvaluator
 
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
+MISJUDGED = 0.1  # calibration error above that of perfect probabilities from which on no probability is to be believed
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
 
 
@@ -74,6 +76,19 @@ def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[s
         figure
     ]
     return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
+
+
+def misjudged(scores: Mapping[str, Any]) -> list[str]:
+    """A warning where probabilities are far from how often answers are right, on test rows if there are any.
+
+    That is, where the lower end of the calibration error is `MISJUDGED` above the error of perfect probabilities.
+    """
+    part = "test" if "test" in scores else "validation"
+    figures = scores[part].get("reliability")
+    if not figures or figures["interval"][0] <= figures["error_if_perfect"] + MISJUDGED:
+        return []
+    hint = "leave unsure rows out by predict --coverage 0.8, which goes by their order, not by --min-probability"
+    return [f"{part}: {calibration_text(figures)}; {hint}; more rows of --validation calibrate better"]
 
 
 def missing_classes(targets: Targets) -> list[str]:

@@ -30,6 +30,7 @@ from separatrix.training.diagnostics import (
     few_steps,
     findings,
     in_unit,
+    misjudged,
     missing_classes,
     overlaps,
     repeated,
@@ -188,7 +189,7 @@ def _figures(
     history = evaluator.history[: len(trained.fitted.metrics)]  # what --refit trains then is another course
     if request.folder is not None:  # also of the epochs before it was resumed
         history = read_epoch_scores(request.folder / TRAJECTORY)
-    warnings = [*missing_classes(targets), *findings(model, answers, values, evaluator, history)]
+    warnings = [*missing_classes(targets), *findings(model, answers, values, evaluator, history), *misjudged(scores)]
     chosen = {} if trained.baseline is None else {request.method: trained.baseline}
     baselines: dict[str, Any] = {}
     if request.compare:
