@@ -174,6 +174,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         answered_figures,
         check_limits,
         own_separator,
+        unknown_label_warnings,
         with_own_ids,
         withhold,
         written_answers,
@@ -198,14 +199,28 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
         frame = with_own_ids(frame, data, parsed.make(recipes.LoadRecipe))
         write(written_answers(frame, options.out, options.label_separator or own_separator(run)))
-    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
+    figures, warnings = (
+        answered_figures(frame, model.classes),
+        [*warnings, *unknown_label_warnings(frame, model.classes)],
+    )
+    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | figures
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
     if explanation is not None:
         values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
     left = f", the first {HEAD} shown" if len(frame) > HEAD else ""
-    lines = [("rows", f"{len(frame)}{left}"), *answered_figures(frame).items(), ("out", options.out)]
+    lines = [("rows", f"{len(frame)}{left}"), *_figure_lines(figures), ("out", options.out)]
     return Printout(values, [*parts, lines], warnings)
+
+
+def _figure_lines(figures: dict[str, Any]) -> Lines:
+    """What `answered_figures` says, each figure with its interval."""
+    low, high = figures.get("interval", (None, None))
+    return [
+        (name, f"{value:.3f} ({low:.3f} to {high:.3f})" if isinstance(value, float) else value)
+        for name, value in figures.items()
+        if name != "interval"
+    ]
 
 
 LINE_OPTIONS = {"jsonl", "skip_bad", "text", "min_probability", "model", "device", "trust_remote_code", "quiet"}
