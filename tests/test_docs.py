@@ -217,12 +217,12 @@ def test_the_commands_of_a_page_are_understood(page, line):
     """Every option exists, with a value that it takes; of a training none is without effect."""
     from separatrix.cli.app import build
     from separatrix.cli.commands import spelled
-    from separatrix.training.methods import build_recipe, method_of
+    from separatrix.training.methods import build_recipe
 
     words = spelled(shlex.split(line, comments=True)[1:])
     _, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
     if words[0] == "train":
-        build_recipe(bound.kwargs.get("method") or method_of(bound.kwargs), bound.kwargs)
+        build_recipe(bound.kwargs.get("method"), bound.kwargs)
 
 
 def test_a_command_that_is_not_understood_is_found():

@@ -97,6 +97,10 @@ def test_predict_repeats_the_answers_of_the_run(cli: Cli, tmp_path: Path, finish
     out = tmp_path / "again.parquet"
     found = cli("predict", finished, data, "--label", "label", "--out", out, "--quiet", "--json").json
     assert found["rows"] == len(before)
+    assert found["accuracy"] == pytest.approx((before["predicted"] == before["label"]).mean())
+    shown = cli("predict", finished, data, "--label", "label", "--out", tmp_path / "shown.csv").out
+    low, high = found["interval"]
+    assert re.search(rf"accuracy +{found['accuracy']:.3f} \({low:.3f} to {high:.3f}\)", shown)
     after = pd.read_parquet(out)
     assert after["label"].tolist() == before["label"].tolist()
     assert after["predicted"].tolist() == before["predicted"].tolist()

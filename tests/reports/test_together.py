@@ -44,6 +44,13 @@ def test_runs_that_learnt_nothing_are_named():
     assert judge_several(Comparisons(lines[:1])) is None
 
 
+def test_few_rows_do_not_say_that_runs_learnt_nothing():
+    lines = [line("a", 0.6, low=0.2) | {"high": 1.0}, line("b", 0.9)]
+    verdict = judge_several(Comparisons(lines, [pair("a", "b", -0.3, 0.5)]))
+    assert verdict.tone == "mixed"
+    assert "Not to be told, by these rows, from always answering the largest class: a." in verdict.detail
+
+
 def test_the_table_has_the_difference_to_the_leader_and_foreign_names_are_text():
     lines = [line("<b>a</b>", 0.9, 0.8), line("b", 0.8, 0.7)]
     page = render(RunReport("both"), comparison_sections(Comparisons(lines, [pair("<b>a</b>", "b", 0.1, 0.001)])))

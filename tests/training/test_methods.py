@@ -81,7 +81,13 @@ def test_train_reads_a_file_with_its_columns(splits, tiny, tmp_path):
         ({"method": "probes"}, "unknown method: got 'probes', .*did you mean 'probe'"),
         ({"tokns": 3}, "unknown option: got 'tokns', .*did you mean 'tokens'"),
         ({"method": "probe", "tokens": 3}, "--tokens has no effect with --method probe"),
-        ({"method": "probe", "lr": 0.1}, "--lr has no effect with --method probe"),
+        ({"method": "probe", "lr": 0.1}, "--lr has no effect with --method probe; leave --lr away"),
+        (  # regression: of --epochs beside --budget it was said that --budget has no effect with a method nobody named
+            {"budget": "60s", "epochs": 20},
+            r"--budget has no effect with --method prompt, which --epochs chooses; leave --epochs away for a race, or "
+            r"type --method prompt\|align\|finetune\|peft in the place of --budget",
+        ),
+        ({"tokens": 3, "pairs": "batch"}, "--pairs has no effect with --method prompt, which --tokens chooses; leave"),
         ({"method": "finetune", "loss": "nca"}, "finetune has one loss, linear: got nca"),
         ({"method": "align", "k": 3, "decision": "mean"}, "--k has no effect here"),
         ({"validation": 0.2}, "unknown option of splits that are read already: got 'validation'"),
@@ -119,7 +125,10 @@ def test_scripts_of_before_still_train_a_prompt_and_a_note_says_so(splits, tiny)
     options = {"model": str(tiny("gpt2")), "device": "cpu", "tokens": 1, "epochs": 1, "snapshots": 0}
     result = sx.train(splits, **options)
     assert result.method == "prompt"
-    note = "method prompt, which has the options that were given; without them the methods are raced (auto)"
+    note = (
+        "method prompt, which has the options that were given (--tokens --epochs --snapshots); --method names another, "
+        "and without them the methods are raced (auto)"
+    )
     assert result.notes.count(note) == 1
     assert note not in sx.train(splits, method="prompt", **options).notes
     raced = sx.train(splits, model=str(tiny("gpt2")), device="cpu", candidates="probe")

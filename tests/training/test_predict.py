@@ -12,9 +12,9 @@ from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import Predictions
 from separatrix.store.table import read_table
-from separatrix.texts import Splits, Texts
+from separatrix.texts import Classes, Splits, Texts
 from separatrix.texts.rewrite import read_column
-from separatrix.training.predict import answered_figures, predict, predict_texts, withhold
+from separatrix.training.predict import answered_figures, predict, predict_texts, unknown_label_warnings, withhold
 from separatrix.training.run import run_training
 
 RUNS = {
@@ -99,21 +99,61 @@ def test_unsure_rows_are_left_unanswered_by_probability_or_by_share(finished, sp
     kept = some[some["answered"]]
     assert kept["predicted"].tolist() == whole["predicted"][kept.index].tolist()
     pd.testing.assert_frame_equal(some.filter(like="probability_"), whole.filter(like="probability_"))
-    figures = answered_figures(some)
+    figures = answered_figures(some, model.classes)
+    low, high = figures.pop("interval")
     right = (kept["predicted"] == kept["label"]).mean()
-    assert figures == {"answered": len(kept), "withheld": len(some) - len(kept), "accuracy_answered": right}
+    assert low <= right <= high
+    assert figures == {
+        "answered": len(kept), "withheld": len(some) - len(kept), "labelled": len(kept), "unknown_labels": 0,
+        "accuracy_answered": right,
+    }  # fmt: skip
     share = predict_texts(model, texts, coverage=0.5)["answered"]
     assert 0.5 <= share.mean() < 0.6
     assert sure[share].min() > sure[~share].max()
     assert "answered" not in whole
-    assert answered_figures(whole) == {}
+    assert answered_figures(whole.drop(columns="label"), model.classes) == {}
 
 
 def test_blank_texts_count_neither_as_answered_nor_as_withheld(finished):
     model = load_model(finished[0], device="cpu")
     table = predict_texts(model, Texts.of(["a cat", " "], keep_blank=True), min_probability=0.0)
     assert table["answered"].tolist() == [True, False]
-    assert answered_figures(table) == {"answered": 1, "withheld": 0}
+    assert answered_figures(table, model.classes) == {"answered": 1, "withheld": 0}
+
+
+def test_answers_are_judged_wherever_their_labels_are_known(finished, splits):
+    """Regression: with labels and no limit, predict said how many rows there were and no more."""
+    model = load_model(finished[0], device="cpu")
+    table = predict_texts(model, splits.test)
+    figures = answered_figures(table, model.classes)
+    right = (table["predicted"] == table["label"]).mean()
+    assert figures["accuracy"] == pytest.approx(right)
+    assert figures["interval"][0] <= right <= figures["interval"][1]
+    assert (figures["labelled"], figures["unknown_labels"]) == (len(table), 0)
+    strange = table.assign(label=["emu", *table["label"][1:]])
+    assert answered_figures(strange, model.classes)["unknown_labels"] == 1
+    assert answered_figures(strange, model.classes)["accuracy"] == pytest.approx(
+        (table["predicted"] == table["label"])[1:].mean()
+    )
+    assert unknown_label_warnings(table, model.classes) == []
+    (line,) = unknown_label_warnings(strange, model.classes)
+    assert line.startswith(f"1 of {len(table)} rows have a label that the model does not know")
+    assert answered_figures(table.assign(label="emu"), model.classes) == {"labelled": 0, "unknown_labels": len(table)}
+
+
+def test_several_labels_are_judged_by_micro_f1_and_numbers_by_their_error():
+    classes = Classes(("blue", "cat", "red"))
+    table = pd.DataFrame({"label": [("blue",), ("cat", "red"), ("dog",)], "predicted": [("blue",), ("cat",), ()]})
+    figures = answered_figures(table, classes)
+    assert figures["micro_f1"] == pytest.approx(0.8)
+    assert (figures["labelled"], figures["unknown_labels"]) == (2, 1)
+    plain = table.assign(label=["blue", "cat,red", "dog"])  # read without --label-separator
+    assert unknown_label_warnings(plain, classes)[0].endswith(
+        "figures: cat,red, dog; --label-separator names what joins several labels"
+    )
+    numbers = answered_figures(pd.DataFrame({"label": ["1.0", "2", "?"], "predicted": [1.0, 4.0, 0.0]}), None)
+    assert numbers["rmse"] == pytest.approx(np.sqrt(2))
+    assert numbers["unknown_labels"] == 1
 
 
 @pytest.mark.parametrize(

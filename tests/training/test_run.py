@@ -19,15 +19,18 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry import baselines
 from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_nearest
 from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.reliability import reliability
 from separatrix.learn.trained.loading import load_model
 from separatrix.models.candidates import candidates
 from separatrix.models.extract import extract, extract_blocks
 from separatrix.recipe import ProbingRecipe
 from separatrix.recipe.align import FINETUNE
+from separatrix.reports.tables import reliability_lines
 from separatrix.store.files import read_json, write_json
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
 from separatrix.training import diagnostics, run
+from separatrix.training.diagnostics import misjudged
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.folder import describe_request, write_recipe
 from separatrix.training.request import TrainingRequest
@@ -194,6 +197,28 @@ def test_a_result_below_its_own_probe_and_few_steps_are_warned_of(make_order):
     )
     assert said in result["warnings"]
     assert "only 8 optimiser steps in all: raise --epochs or lower --batch-size" in result["warnings"]
+
+
+def judged_figures(said, right, rows=200):
+    """Reliability of so many rows of two classes that are answered with one probability, and so often rightly."""
+    gold = np.where(np.arange(rows) < right * rows, 0, 1)
+    return {"test": {"reliability": reliability(np.tile([said, 1 - said], (rows, 1)), gold).to_dict()}}
+
+
+@pytest.mark.parametrize(("said", "right", "words"), [(0.6, 1.0, "0.40 too low"), (0.95, 0.6, "0.35 too high")])
+def test_probabilities_that_are_far_off_are_warned_of_with_their_direction(said, right, words):
+    """Regression: all 50 answers were right, --min-probability 0.8 answered six, and no guard spoke."""
+    (line,) = misjudged(judged_figures(said, right))
+    assert f"probabilities are {words} on average" in line
+    assert "predict --coverage 0.8" in line
+    assert f"probabilities are {words} on average" in reliability_lines(judged_figures(said, right))[0][1]
+
+
+def test_probabilities_that_few_rows_cannot_fault_are_not_warned_of():
+    assert misjudged(judged_figures(0.6, 0.62)) == []
+    assert "average" not in reliability_lines(judged_figures(0.6, 0.62))[0][1]
+    assert misjudged(judged_figures(0.7, 0.9, rows=10)) == []
+    assert misjudged({"validation": {}}) == []
 
 
 def test_classes_without_rows_or_answers_are_warned_of(make_order, splits):

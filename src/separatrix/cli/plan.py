@@ -21,7 +21,7 @@ from separatrix.recipe.core import to_dict
 from separatrix.scale.machine import is_rates
 from separatrix.store.artifacts import write_file
 from separatrix.store.result import Result
-from separatrix.training.methods import build_recipe, method_of
+from separatrix.training.methods import build_recipe
 
 DataArgument = Annotated[
     str | None, Parameter(name="DATA", help="what the verb would read; without it, its size is typed")
@@ -70,7 +70,7 @@ def _planned(name: str, command: Any) -> Callable[..., None]:
             source = open_given(Path(data), parsed)
         options = parsed.keywords("machine")
         if name == "train":
-            build_recipe(options.get("method") or method_of(options), options)  # refuses what train refuses
+            build_recipe(options.get("method"), options)  # refuses what train refuses
         if name == "extract" and data is None:
             options = {one: value for one, value in options.items() if one not in to_dict(LoadRecipe())}
         return run(name, source, machine=parsed.options.get("machine"), progress=progress, **options)

@@ -124,7 +124,7 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         raise OptionError(f"--method {method} reads questions with contexts", hint="type separatrix heads-qa")
     choose(method, of_labels, "--method")
     parsed.make(opts.TrainingMethodOptions)
-    build_recipe(method, parsed.options)  # refuses what is wrong before torch is loaded
+    build_recipe(parsed.options.get("method"), parsed.options)  # refuses what is wrong before torch is loaded
     return _train(data, parsed, progress)
 
 
@@ -175,6 +175,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         check_limits,
         own_ids,
         own_separator,
+        unknown_label_warnings,
         with_own_ids,
         withhold,
         written_answers,
@@ -201,14 +202,26 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
         frame = with_own_ids(frame, ids)
         write(written_answers(frame, options.out, joining))
-    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
+    warnings = [*warnings, *unknown_label_warnings(frame, model.classes)]
+    figures = answered_figures(frame, model.classes)
+    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | figures
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
     if explanation is not None:
         values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
     left = f", the first {HEAD} shown" if len(frame) > HEAD else ""
-    lines = [("rows", f"{len(frame)}{left}"), *answered_figures(frame).items(), ("out", options.out)]
+    lines = [("rows", f"{len(frame)}{left}"), *_figure_lines(figures), ("out", options.out)]
     return Printout(values, [*parts, lines], warnings)
+
+
+def _figure_lines(figures: dict[str, Any]) -> Lines:
+    """What `answered_figures` says, each figure with its interval."""
+    low, high = figures.get("interval", (None, None))
+    return [
+        (name, f"{value:.3f} ({low:.3f} to {high:.3f})" if isinstance(value, float) else value)
+        for name, value in figures.items()
+        if name != "interval"
+    ]
 
 
 LINE_OPTIONS = {"jsonl", "skip_bad", "text", "min_probability", "model", "device", "trust_remote_code", "quiet"}

@@ -18,7 +18,7 @@ from separatrix.reports.pack import cut, data_uri, setting
 from separatrix.reports.race import race_curve, race_listing
 from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.rows import PageRows, RowMap, class_looks
-from separatrix.reports.tables import ORDINAL, answered_listing, ordinal_listing, ruler, tabulate
+from separatrix.reports.tables import ORDINAL, answered_listing, calibration_text, ordinal_listing, ruler, tabulate
 from separatrix.reports.verdict import judge
 from separatrix.view import panels
 from separatrix.view.data import flatten
@@ -184,6 +184,7 @@ def certainty(report: RunReport) -> Section | None:
     view: dict[str, Any] = {"alive": alive, "figures": figures, "part": report.reliability_part}
     if figures:
         lowest = min(one["accuracy"] for one in figures["coverage"])
+        view["calibration"] = calibration_text(figures)
         view["answered"] = answered_listing(figures["coverage"])
         view["floor"] = max(0.0, np.floor(10 * lowest - 0.5) / 10)  # of the axis; a tenth, below every accuracy
     return Section("certainty", "How sure, and how right", "certainty.html", view, "certainty" if alive else "")

@@ -140,15 +140,35 @@ def reliability_lines(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     figures = scores.get(part, {}).get("reliability")
     if not figures:
         return []
-    low, high = figures["interval"]
-    line = (
-        f"{part}: calibration error {figures['expected_calibration_error']:.3f} ({low:.3f} to {high:.3f}; perfect "
-        f"probabilities of as many rows: {figures['error_if_perfect']:.3f})"
-    )
+    line = f"{part}: {calibration_text(figures)}"
     some = next((one for one in figures["coverage"] if one["coverage"] <= SURE_SHARE), None)
     if some is not None:
         line += f"; the surest {some['coverage']:.0%} are right in {some['accuracy']:.1%}"
     return [("trust", line)]
+
+
+def calibration_text(figures: Mapping[str, Any]) -> str:
+    """The calibration error beside its interval and what perfect probabilities would have, and its direction.
+
+    Args:
+        figures: of `scores.PART.reliability`. The direction is said where the interval is above `error_if_perfect`.
+
+    >>> print(calibration_text({
+    ...     "expected_calibration_error": 0.36, "interval": (0.31, 0.41), "error_if_perfect": 0.08, "accuracy": 1.0,
+    ...     "curve": [{"rows": 20, "confidence": 0.5}, {"rows": 30, "confidence": 0.73}]}))
+    calibration error 0.360 (0.310 to 0.410; perfect probabilities of as many rows: 0.080), probabilities are 0.36 \
+too low on average
+    """
+    error, (low, high) = figures["expected_calibration_error"], figures["interval"]
+    text = f"calibration error {error:.3f} ({low:.3f} to {high:.3f}; perfect probabilities of as many rows: "
+    text += f"{figures['error_if_perfect']:.3f})"
+    if low <= figures["error_if_perfect"]:
+        return text
+    rows = sum(line["rows"] for line in figures["curve"])
+    gap = sum(line["rows"] * line["confidence"] for line in figures["curve"]) / rows - figures["accuracy"]
+    if abs(gap) < error / 2:
+        return f"{text}, probabilities are too low for some answers and too high for others"
+    return f"{text}, probabilities are {abs(gap):.2f} too {'low' if gap < 0 else 'high'} on average"
 
 
 def _never_predicted(per_class: Sequence[Mapping[str, Any]]) -> dict[str, int]:

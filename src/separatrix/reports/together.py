@@ -9,11 +9,12 @@ from typing import Any
 from separatrix.reports.pack import show
 from separatrix.reports.sections import Section
 from separatrix.reports.tables import tabulate
-from separatrix.reports.verdict import Verdict
+from separatrix.reports.verdict import Verdict, against_constant
 from separatrix.store.result import p_words
 
 Record = Mapping[str, Any]
 SURE = 0.05  # corrected p-value from which on a difference is no chance
+NOT_ABOVE = {"no": "Not above", "not known": "Not to be told, by these rows, from"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Comparisons:
 
 
 def judge_several(given: Comparisons) -> Verdict | None:
-    """Which run is ahead, whether the rows can tell, and whether all of them beat the largest class; None of no run.
+    """Which run is ahead, whether the rows can tell, and which do not beat the largest class; None of no run.
 
     The one that is highest on validation rows is held against the others on test rows.
 
@@ -80,10 +81,11 @@ def judge_several(given: Comparisons) -> Verdict | None:
     sentences += [f"Behind {'; '.join(behind)}."] if behind else []
     sentences += [f"Not compared with {', '.join(apart)}: they did not answer the same rows."] if apart else []
     sentences += [_recipes(given)] if given.recipe_pairs else []
-    low = [str(line["source"]) for line in runs if _is_low(line)]
-    if low:
-        tone = "mixed" if len(low) < len(runs) else "no"
-        sentences.append(f"Not above always answering the largest class: {', '.join(low)}.")
+    for against, what in NOT_ABOVE.items():
+        low = [str(line["source"]) for line in runs if _against(line) == against]
+        if low:
+            tone = "no" if against == "no" and len(low) == len(runs) else "mixed"
+            sentences.append(f"{what} always answering the largest class: {', '.join(low)}.")
     figures = [
         (str(line["source"]), f"{line['accuracy']:.3f}") for line in sorted(runs, key=lambda one: -one["accuracy"])[:4]
     ]
@@ -112,8 +114,12 @@ def _recipes(given: Comparisons) -> str:
     return f"Over seeds: {'; '.join(parts)}."
 
 
-def _is_low(line: Record) -> bool:
-    return line.get("low") is not None and line.get("majority") is not None and line["low"] <= line["majority"]
+def _against(line: Record) -> str:
+    """How a run stands against always answering the largest class, as `against_constant` says it."""
+    low, high, majority = line.get("low"), line.get("high"), line.get("majority")
+    return (
+        "above" if low is None or majority is None else against_constant(low, low if high is None else high, majority)
+    )
 
 
 def _pair(pairs: Sequence[Record], name: str, other: str) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 The trained method is compared with the share of the largest class and with the best other method, never with itself.
 Which one that is, validation rows say; then both are judged on the same rows. A difference counts when it lies outside
 the interval of the trained method's score. "Yes" asks for more: every class with rows is predicted at least once, and
-macro-F1 is `ENOUGH` or more.
+macro-F1 is `ENOUGH` or more. "No" asks for more too: where the interval holds one constant answer, and its better end
+leaves less than `HARDLY` of that answer's errors, the rows cannot tell ("Not known").
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Record = Mapping[str, Any]
 
 PROBES = ("linear probe", "ridge")
 ENOUGH = 0.5  # macro-F1 below which classes separate at most in part
+TAIL = 0.025  # of a 95 % interval, on one side
+HARDLY = 0.8  # of the errors of one constant answer: who may leave fewer may be better by what matters
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,15 @@ def _classes(row: Record, others: Sequence[Record], best: Record | None, interva
     low, high = _ends(row, accuracy)
     majority = _first(number(row, "majority"), *(_score(o, "accuracy") for o in others if _is_majority(o)))
     highest = max((_score(o, "accuracy", -1) for o in others if not _is_majority(o)), default=-1.0)
-    tone, headline = _compare_classes((low, high), majority, best, highest)
     missed, classes = row.get("never_predicted") or 0, row.get("classes")
-    if tone != "no" and (missed or number(row, "macro_f1") < ENOUGH):
-        tone, headline = "mixed", _in_part(row, missed, headline)
+    ahead = _ahead(accuracy, high, best, "accuracy")
+    against = against_constant(low, _upper_end(row, high, majority), majority)
+    if against != "above":
+        tone, headline = _not_above(row, against, "always answering the largest class", ahead)
+    elif missed or number(row, "macro_f1") < ENOUGH:
+        tone, headline = "mixed", _in_part(row, missed, ahead)
+    else:
+        tone, headline = _compare_classes((low, high), best, highest)
     figures = [("accuracy", show(accuracy)), (interval, show((low, high)) if row.get("interval") else "not given")]
     figures.append(("always the largest class", show(majority)))
     if "macro_f1" in row:
@@ -89,13 +97,51 @@ def _classes(row: Record, others: Sequence[Record], best: Record | None, interva
     return Verdict(tone, headline, _where(row), tuple(figures))
 
 
-def _compare_classes(
-    ends: tuple[float, float], majority: float, best: Record | None, highest: float
-) -> tuple[str, str]:
+def against_constant(low: float, high: float, constant: float) -> str:
+    """How a share of right answers with its interval stands against one constant answer: above, no, or not known.
+
+    It is "no" where the rows could have told: even the upper end leaves more than `HARDLY` of the constant's errors.
+
+    >>> against_constant(0.6, 0.75, 0.5), against_constant(0.43, 0.57, 0.5), against_constant(0.2, 1.0, 0.2)
+    ('above', 'no', 'not known')
+    """
+    if not low <= constant:
+        return "above"
+    return "no" if 1 - high > HARDLY * (1 - constant) else "not known"
+
+
+def _upper_end(row: Record, high: float, majority: float) -> float:
+    """Upper end of the accuracy's interval; nearer where all answers are the largest class.
+
+    Then none of the rows tells both apart, and of all rows no more may (Clopper and Pearson, 1934).
+    """
+    rows, classes = row.get("rows"), row.get("classes") or 0
+    constant = classes > 1 and row.get("never_predicted") == classes - 1 and number(row, "accuracy") == majority
+    return min(high, majority + 1 - TAIL ** (1 / rows)) if rows and constant else high
+
+
+def _not_above(row: Record, against: str, constant: str, ahead: str) -> tuple[str, str]:
+    """Tone and headline where the interval holds the constant answer or lies below it."""
+    if against == "no":
+        return "no", f"No - this is not better than {constant}{ahead}."
+    rows = row.get("rows")
+    those = f"{rows} row{'' if rows == 1 else 's'}" if rows else "these rows"
+    told = f"Not known - {those} cannot tell this from {constant}{ahead}"
+    return "mixed", f"{told}; hold out more rows (--test, --validation)."
+
+
+def _ahead(score: float, high: float, best: Record | None, figure: str) -> str:
+    """What is said of the best baseline, behind another answer, where its score is the higher one."""
+    rival = -1.0 if best is None else _score(best, figure, -1)
+    if best is None or rival <= score:
+        return ""
+    name = best.get("method")
+    return f"; {name} does better" if rival > high else f"; {name} with {rival:.3f} is ahead, within the interval"
+
+
+def _compare_classes(ends: tuple[float, float], best: Record | None, highest: float) -> tuple[str, str]:
     """Tone and headline; `highest` is the accuracy of the best baseline on the judged rows, whichever that is."""
     low, high = ends
-    if math.isfinite(majority) and low <= majority:
-        return "no", "No - this is not better than always answering the largest class."
     if best is None:
         return "yes", "Yes - the classes separate; no other method was scored."
     rival, name = _score(best, "accuracy", -1), best.get("method")
@@ -107,16 +153,13 @@ def _compare_classes(
     return "yes", f"Yes - the classes separate; {inside}, so these rows do not tell which is better."
 
 
-def _in_part(row: Record, missed: int, headline: str) -> str:
-    """Why the answer is not "yes"; that another method does better stays in the sentence."""
+def _in_part(row: Record, missed: int, ahead: str) -> str:
+    """Why the answer is not "yes"; that another method is ahead stays in the sentence."""
     reasons = [f"macro-F1 is {number(row, 'macro_f1'):.3f}"] if "macro_f1" in row else []
     reasons += (
         [f"{missed} of {row['classes']} classes {'is' if missed == 1 else 'are'} never predicted"] if missed else []
     )
-    better = (
-        headline.removeprefix("The classes separate, but ") if headline.startswith("The classes separate, but") else ""
-    )
-    return "The classes separate only in part: " + ", ".join(reasons) + (f"; {better}" if better else ".")
+    return f"The classes separate only in part: {', '.join(reasons)}{ahead}."
 
 
 def _sets(row: Record, best: Record | None, interval: str) -> Verdict:
@@ -124,17 +167,18 @@ def _sets(row: Record, best: Record | None, interval: str) -> Verdict:
     micro, macro = number(row, "micro_f1"), number(row, "macro_f1")
     low, high = _ends(row, micro)
     missed, labels = row.get("never_predicted") or 0, row.get("classes")
+    ahead = _ahead(micro, high, best, "micro_f1")
     tone, headline = "yes", "Yes - the labels are recognised; no other method was scored."
-    if low <= number(row, "majority"):
-        tone, headline = "no", "No - this is not better than always answering the most frequent set of labels."
+    if (against := against_constant(low, high, number(row, "majority"))) != "above":
+        tone, headline = _not_above(row, against, "always answering the most frequent set of labels", ahead)
     elif missed or macro < ENOUGH:
         tone, headline = "mixed", f"The labels are recognised only in part: macro-F1 is {macro:.3f}"
-        headline += f", {missed} of {labels} labels are never given." if missed else "."
+        headline += f", {missed} of {labels} labels are never given{ahead}." if missed else f"{ahead}."
     elif best is not None:
-        own, rival, name = (low, high), _score(best, "micro_f1", -1), best.get("method")
-        if own[0] > rival:
+        rival, name = _score(best, "micro_f1", -1), best.get("method")
+        if low > rival:
             headline = f"Yes - the labels are recognised, better than with {name}."
-        elif rival > own[1]:
+        elif rival > high:
             tone, headline = "mixed", f"The labels are recognised, but {name} does better."
         else:
             inside = f"{name} with micro-F1 {rival:.3f} lies within the interval {low:.3f} to {high:.3f}"
@@ -156,7 +200,8 @@ def _values(row: Record, others: Sequence[Record], best: Record | None, interval
     constant = _first(number(row, "baseline_rmse"), *(_score(o, "rmse") for o in others if _is_majority(o)))
     rival = math.inf if best is None else _score(best, "rmse", math.inf)
     if math.isfinite(constant) and high >= constant:
-        tone, headline = "no", "No - this is not better than always answering the mean."
+        against = "no" if low > HARDLY * constant else "not known"
+        tone, headline = _not_above(row, against, "always answering the mean", "")
     elif rival < low:
         tone, headline = "mixed", f"The values are predicted, but {best and best.get('method')} does better."
     else:

@@ -13,12 +13,14 @@ from separatrix.geometry.guards import listed
 from separatrix.learn.targets import Targets
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.models.tokens import is_unread
+from separatrix.reports.tables import calibration_text
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.label_sets import LabelSetEvaluator
 
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
+MISJUDGED = 0.1  # calibration error above that of perfect probabilities from which on no probability is to be believed
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
 
 
@@ -76,6 +78,19 @@ def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[s
     return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
 
 
+def misjudged(scores: Mapping[str, Any]) -> list[str]:
+    """A warning where probabilities are far from how often answers are right, on test rows if there are any.
+
+    That is, where the lower end of the calibration error is `MISJUDGED` above the error of perfect probabilities.
+    """
+    part = "test" if "test" in scores else "validation"
+    figures = scores[part].get("reliability")
+    if not figures or figures["interval"][0] <= figures["error_if_perfect"] + MISJUDGED:
+        return []
+    hint = "leave unsure rows out by predict --coverage 0.8, which goes by their order, not by --min-probability"
+    return [f"{part}: {calibration_text(figures)}; {hint}; more rows of --validation calibrate better"]
+
+
 def missing_classes(targets: Targets) -> list[str]:
     """A warning for each part that lacks rows of a class: no figure of it says anything of that class."""
     warnings = []
@@ -88,16 +103,28 @@ def missing_classes(targets: Targets) -> list[str]:
     return warnings
 
 
-def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def few_steps(metrics: Sequence[Mapping[str, Any]], raced: str = "") -> list[str]:
     """A warning where the optimiser took fewer than `FEW_STEPS` steps in all.
+
+    Args:
+        metrics: a line an epoch.
+        raced: the method and its options as they are typed, where a race chose them: there are none to raise.
 
     >>> few_steps([{"step": 12}, {"step": 24}])
     ['only 24 optimiser steps in all: raise --epochs or lower --batch-size']
     >>> few_steps([{"step": 50}])
     []
+    >>> few_steps([{"step": 12}, {"step": 24}], "--method align")
+    ['only 24 optimiser steps in all: type --method align --epochs 5 without --budget and --candidates to train longer']
     """
     steps = metrics[-1]["step"]
-    return [f"only {steps} optimiser steps in all: raise --epochs or lower --batch-size"] if steps < FEW_STEPS else []
+    if steps >= FEW_STEPS:
+        return []
+    longer = "raise --epochs or lower --batch-size"
+    if raced:
+        epochs = -(-FEW_STEPS * len(metrics) // max(1, steps))
+        longer = f"type {raced} --epochs {epochs} without --budget and --candidates to train longer"
+    return [f"only {steps} optimiser steps in all: {longer}"]
 
 
 def repeated(splits: Splits) -> list[str]:

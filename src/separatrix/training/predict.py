@@ -14,7 +14,11 @@ import numpy as np
 import pandas as pd
 
 from separatrix.errors import OptionError
+from separatrix.geometry.guards import listed
+from separatrix.geometry.label_sets import label_scores
 from separatrix.geometry.reliability import threshold_of
+from separatrix.geometry.resample import bootstrap_mean
+from separatrix.geometry.score import regression
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictions, Predictor, Trained, check_input_kind, gives_sets
 from separatrix.learn.unanswered import run_answerable
@@ -306,14 +310,75 @@ def with_unknown(frame: pd.DataFrame, backbone: Backbone) -> pd.DataFrame:
     return frame.assign(unknown_tokens=counts) if any(counts) else frame
 
 
-def answered_figures(frame: pd.DataFrame) -> dict[str, Any]:
-    """How many rows of a table of answers are answered, and how many of these rightly, where labels are known."""
-    if "answered" not in frame:
-        return {}
-    answered = frame[frame["answered"]]
-    unread = int(frame["reason"].notna().sum()) if "reason" in frame else 0
-    figures: dict[str, Any] = {"answered": len(answered), "withheld": len(frame) - len(answered) - unread}
-    if "label" in frame and len(answered):
-        right = answered["label"].astype(str) == answered["predicted"].astype(str)
-        figures["accuracy_answered"] = float(right.mean())
-    return figures
+def answered_figures(frame: pd.DataFrame, classes: Classes | None) -> dict[str, Any]:
+    """How many rows of a table of answers are answered, and how right these are, where labels are known.
+
+    Args:
+        frame: of answers; `answered` and `withheld` are counted where a limit left any row out.
+        classes: of the model; None: it predicts numbers.
+
+    Returns:
+        With labels `labelled` (answered rows whose label the model knows) and `unknown_labels` (the others); of the
+        first `accuracy` (`accuracy_answered` beside a limit), `micro_f1` or `rmse` with its 95 % `interval`.
+    """
+    figures: dict[str, Any] = {}
+    if "answered" in frame:
+        unread = int(frame["reason"].notna().sum()) if "reason" in frame else 0
+        answered = frame[frame["answered"]]
+        figures = {"answered": len(answered), "withheld": len(frame) - len(answered) - unread}
+    else:
+        answered = frame[frame["reason"].isna()] if "reason" in frame else frame
+    if "label" not in frame:
+        return figures
+    known = _known_labels(answered["label"].tolist(), classes)
+    figures |= {"labelled": int(known.sum()), "unknown_labels": int((~known).sum())}
+    if not known.any():
+        return figures
+    return figures | _scored(answered[known], classes, "accuracy_answered" if "answered" in frame else "accuracy")
+
+
+def unknown_label_warnings(frame: pd.DataFrame, classes: Classes | None) -> list[str]:
+    """A warning that counts and names labels beside answers that the model does not know, as no answer can be right.
+
+    >>> frame = pd.DataFrame({"label": ["cat", "emu"], "predicted": ["cat", "cat"]})
+    >>> unknown_label_warnings(frame, Classes(("cat", "dog")))
+    ['1 of 2 rows have a label that the model does not know, and are left out of the figures: emu']
+    """
+    if "label" not in frame:
+        return []
+    labels = frame["label"].tolist()
+    strange = [label for label, is_known in zip(labels, _known_labels(labels, classes), strict=True) if not is_known]
+    names = listed([",".join(label) if is_several(label) else str(label) for label in dict.fromkeys(strange)])
+    what = f"{len(strange)} of {len(labels)} rows have a label that the model does not know"
+    joint = (
+        "" if not any(map(is_several, frame["predicted"])) else "; --label-separator names what joins several labels"
+    )
+    return [f"{what}, and are left out of the figures: {names}{joint}"] if strange else []
+
+
+def _known_labels(labels: Sequence[Any], classes: Classes | None) -> np.ndarray:
+    """Whether the model can give each label, (rows,) bool: a number, a class, or classes alone of several."""
+    if classes is None:
+        return pd.to_numeric(pd.Series(labels, dtype=object), errors="coerce").notna().to_numpy()
+    names = set(classes.names)
+    return np.array([_label_set(label) <= names for label in labels], dtype=bool)
+
+
+def _label_set(label: Any) -> set[str]:
+    """The labels of a row by name, also where it has one."""
+    return {*map(str, label if is_several(label) else (label,))}
+
+
+def _scored(frame: pd.DataFrame, classes: Classes | None, accuracy: str) -> dict[str, Any]:
+    """The figure of answers whose labels are known, and its interval."""
+    gold, answers = frame["label"].tolist(), frame["predicted"].tolist()
+    if classes is None:
+        numbers = regression(np.asarray(gold, np.float64), np.asarray(answers, np.float64))
+        return {"rmse": numbers.rmse, "interval": list(numbers.interval)}
+    if any(map(is_several, answers)):
+        sets = [[_label_set(label) for label in column] for column in (gold, answers)]
+        given = [np.array([[name in one for name in classes.names] for one in column], np.int64) for column in sets]
+        scores = label_scores(given[0], given[1], classes.names)
+        return {"micro_f1": scores.micro_f1, "interval": list(scores.interval)}
+    right = np.array([str(one) == str(other) for one, other in zip(gold, answers, strict=True)])
+    return {accuracy: float(right.mean()), "interval": list(bootstrap_mean(right))}

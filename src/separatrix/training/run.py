@@ -30,6 +30,7 @@ from separatrix.training.diagnostics import (
     few_steps,
     findings,
     in_unit,
+    misjudged,
     missing_classes,
     overlaps,
     repeated,
@@ -42,6 +43,7 @@ from separatrix.training.methods import METHODS
 from separatrix.training.plane import place_outputs
 from separatrix.training.predict import answer_table, with_unknown
 from separatrix.training.race.run import choose_method
+from separatrix.training.race.story import typed_entry
 from separatrix.training.request import Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 
@@ -71,10 +73,12 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         request, race = choose_method(request)
     trained, evaluator = _train(request, targets, ranks)
     answers = _answers(request, trained)
-    figures = _figures(request, trained, answers, targets, evaluator)
+    figures = _figures(
+        request, trained, answers, targets, evaluator, "" if race is None else typed_entry(race["winner"])
+    )
     taken = monotonic() - wall
     if isinstance(recipe, AutoRecipe) and taken > _OVER * (budget := read_budget(recipe.race.budget)):
-        figures["notes"].append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
+        warnings.append(f"took {taken:.0f} s for a budget of {budget:.0f} s: steps were slower than reckoned")
     source = trained.model.backbone.source
     figures["warnings"] = [*request.splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     result = TrainingResult(
@@ -171,8 +175,12 @@ def _figures(
     answers: dict[str, Predictions],
     targets: Targets,
     evaluator: Evaluator | LabelSetEvaluator,
+    raced: str,
 ) -> dict[str, Any]:
-    """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups."""
+    """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups.
+
+    `raced` are method and options as they are typed where a race chose them.
+    """
     model, splits, values = trained.model, request.splits, targets.values
     scores = {
         part: evaluator.judged(in_unit(model, answer), values[part], answer.probabilities)
@@ -181,14 +189,14 @@ def _figures(
     history = evaluator.history[: len(trained.fitted.metrics)]  # what --refit trains then is another course
     if request.folder is not None:  # also of the epochs before it was resumed
         history = read_epoch_scores(request.folder / TRAJECTORY)
-    warnings = [*missing_classes(targets), *findings(model, answers, values, evaluator, history)]
+    warnings = [*missing_classes(targets), *findings(model, answers, values, evaluator, history), *misjudged(scores)]
     chosen = {} if trained.baseline is None else {request.method: trained.baseline}
     baselines: dict[str, Any] = {}
     if request.compare:
         fitted, baselines = _baselines(trained, answers, targets, evaluator)
         chosen |= fitted
         if metrics := trained.fitted.metrics:
-            warnings += [*below_baselines(request.method, scores, baselines), *few_steps(metrics)]
+            warnings += [*below_baselines(request.method, scores, baselines), *few_steps(metrics, raced)]
     cut, notes = cut_texts(trained.notes, answers)
     notes = [*splits.notes, *repeated(splits), *notes, *(f"{name}: {one}" for name, one in chosen.items())]
     groups = None

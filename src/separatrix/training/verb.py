@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose, warn
 from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
-from separatrix.recipe import LossRecipe, TrainRecipe, option_names
+from separatrix.recipe import LossRecipe, TrainRecipe, flag, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.recipe.options import TrainOptions
@@ -21,7 +21,7 @@ from separatrix.texts.training_parts import READING, training_splits
 from separatrix.training.command import typed_command
 from separatrix.training.folder import run_artifact
 from separatrix.training.label_sets import for_labels
-from separatrix.training.methods import METHODS, build_recipe, method_of
+from separatrix.training.methods import METHODS, build_recipe, chosen_by, method_of
 from separatrix.training.pictures import show_run
 from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.result import TrainingResult
@@ -78,7 +78,7 @@ def train(
         method = "prompt" if callbacks else method_of(options, recipe)
     choose(method, METHOD_NAMES, "method")
     reading = {name: options.pop(name) for name in sorted(READING & set(options))}  # type: ignore[misc]
-    whole = build_recipe(method, options, recipe)
+    whole = build_recipe(method if callbacks else named, options, recipe)
     for name in options:
         choose(name, (*option_names(whole), *option_names(TrainRecipe()), *sorted(READING)), "option")
     _check_callbacks(method, callbacks)
@@ -91,7 +91,9 @@ def train(
         return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent, **held_out)
     splits = read_splits(data, whole, reading)
     if named is None and method != "auto":
-        note = f"method {method}, which has the options that were given; without them the methods are raced (auto)"
+        flags = " ".join(map(flag, chosen_by(options, method)))
+        note = f"method {method}, which has the options that were given{f' ({flags})' * bool(flags)}; --method names "
+        note += "another, and without them the methods are raced (auto)"
         splits = replace(splits, notes=(*splits.notes, note))
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     command = None if callbacks else typed_command(data, method, whole, reading, out)

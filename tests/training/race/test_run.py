@@ -1,6 +1,7 @@
 """A whole race: a run of the winner, a choice that can be told again, and one that goes on after a kill."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,12 @@ from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import RACE
 from separatrix.texts import Splits
 from separatrix.training import verb
+from separatrix.training.diagnostics import few_steps
+from separatrix.training.methods import build_recipe
 from separatrix.training.race import candidates, decide
 from separatrix.training.race import run as module
 from separatrix.training.race.run import Race, choose_method
+from separatrix.training.race.story import typed_entry
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 from separatrix.training.verb import train
@@ -30,6 +34,23 @@ class Ticks:
 
     def __call__(self) -> float:
         self.now += 1.0
+        return self.now
+
+
+def read(value: str) -> object:
+    """What is typed as a number, else the word."""
+    return json.loads(value) if value[0].isdigit() else value
+
+
+class Slow(Ticks):
+    """A pass of the pilot's rows takes longer than anything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = iter([0.0, 0.0, 0.5, 0.0, 3.0])  # of the pilot, in order
+
+    def __call__(self) -> float:
+        self.now += next(self.steps, 0.1)
         return self.now
 
 
@@ -172,11 +193,48 @@ def test_a_budget_that_is_too_short_for_training_leaves_the_dear_ones_out(reques
     assert request.recipe.loop.refit == (race["recipe"]["loop"]["refit"])
 
 
+def test_where_time_leaves_one_method_the_budget_for_a_race_is_named_and_its_curve_is_measured(request_of, judged):
+    """Regression: "it is the only method that is left", and what more rows would bring was not measured."""
+    _, race = choose_method(request_of(budget="40s", candidates=("probe", "finetune")), Slow())
+    assert [line["state"] for line in race["candidates"]] == ["chosen", "left out"]
+    named = re.fullmatch(
+        r"probe is trained without a race: it is the only method that is left; "
+        r"with --budget (\d+min) finetune would take part.",
+        race["why"][0],
+    )
+    assert race["more_time"] == {"budget": named[1], "names": ["probe", "finetune"]}
+    assert judged[0] == [("probe", 48, 0), ("probe", 48, 1), ("probe", 24, 0), ("probe", 24, 1)]
+    assert race["why"][1].startswith("From 24 to 48 rows it gained")
+    _, longer = choose_method(request_of(budget=named[1], candidates=("probe", "finetune")), Slow())
+    assert longer["more_time"] is None
+    assert longer["second"] == "finetune"
+
+
+def test_a_budget_that_was_overrun_is_a_warning(few, model):
+    """Regression: it was the last of the notes."""
+    result = train(few, method="auto", candidates=["probe"], budget="0.1s", model=model, device="cpu")
+    assert [line for line in result.warnings if "for a budget of 0 s: steps were slower than reckoned" in line]
+    assert not [line for line in result.notes if "for a budget of" in line]
+
+
 def test_one_candidate_is_trained_without_a_race(request_of, judged):
     request, race = choose_method(request_of(candidates=("prompt",)), Ticks())
     assert request.method == "prompt"
     assert judged[0] == []
     assert race["why"][0] == "prompt is trained without a race: it is the only method that is left."
+
+
+@pytest.mark.parametrize("name", candidates.ENTRIES)
+def test_the_method_that_a_race_chose_is_named_in_words_that_work_when_typed(name):
+    """Regression: "raise --epochs" after a race chose another method, or was refused beside --budget."""
+    if name == "probe":
+        return
+    words = few_steps([{"step": 12}], typed_entry(name))[0].split(": type ")[1].split(" without ")[0].split()
+    typed = {flag[2:].replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
+    entry = candidates.ENTRIES[name]
+    built = build_recipe(typed.pop("method"), {key: read(value) for key, value in typed.items()})
+    assert built.loop.epochs == 5
+    assert recipes.replace(built, **entry.options) == built
 
 
 def test_a_method_that_is_asked_for_is_trained_where_it_does_not_suit_the_rows(request_of, judged):

@@ -19,7 +19,7 @@ from separatrix.training.methods import align, answers, auto, finetune, peft, pr
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
 
-__all__ = ["METHODS", "TrainingMethod", "build_recipe", "method_of"]
+__all__ = ["METHODS", "TrainingMethod", "build_recipe", "chosen_by", "method_of"]
 
 METHODS: Registry[TrainingMethod] = Registry(
     METHOD_NAMES,
@@ -53,11 +53,21 @@ def method_of(given: Iterable[str], start: Recipe | None = None) -> str:
     return next((name for name in BY_OPTIONS if named <= set(option_names(METHODS[name].recipe))), "prompt")
 
 
-def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = None) -> Recipe:
+def chosen_by(given: Iterable[str], method: str) -> list[str]:
+    """The options given for which a method was chosen that none named: those of it that a race has not.
+
+    >>> chosen_by(["model", "epochs", "tokens"], "prompt"), chosen_by(["model", "budget"], "auto")
+    (['epochs', 'tokens'], [])
+    """
+    own, raced = option_names(METHODS[method].recipe), option_names(METHODS["auto"].recipe)
+    return [name for name in given if name in own and name not in raced]
+
+
+def build_recipe(method: str | None, given: Mapping[str, Any], start: Recipe | None = None) -> Recipe:
     """The recipe of a method with the options given; one that changes nothing is refused.
 
     Args:
-        method: a key of `METHODS`.
+        method: a key of `METHODS`; None where the options choose it, which a refusal then says.
         given: options by name; those that are of no method are passed over.
         start: what is changed; the method's own recipe if absent.
 
@@ -68,12 +78,14 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
     given = with_classes_named(given, "class_weight", float)
     if isinstance(order := given.get("order"), list | tuple):  # of classes that are numbers too
         given = {**given, "order": tuple(str(one) if isinstance(one, int) else one for one in order)}
+    choosing = [] if method or start else chosen_by(given, method_of(given))
+    method = method or method_of(given, start)
     entry = METHODS[method]
     start = entry.recipe if start is None else start
     own = set(option_names(start))
     for name in given:
         if name not in own and any(name in option_names(other.recipe) for other in METHODS.values()):
-            raise OptionError(f"{flag(name)} has no effect with --method {method}", hint=f"leave {flag(name)} away")
+            raise _without_effect(name, method, {one: given[one] for one in choosing})
     for name, value in entry.fixed.items():
         if given.get(name, value) != value:
             raise OptionError(f"{method} has one {name}, {value}", got=given[name], hint="type another --method")
@@ -83,6 +95,26 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
         hint = f"leave {flag(name)} away"
         raise OptionError(f"{flag(name)} has no effect {where}", expected=needs or None, hint=hint)
     return recipe
+
+
+def _without_effect(name: str, method: str, choosing: Mapping[str, Any]) -> OptionError:
+    """An option that a method has not; `choosing` are the options that chose the method, none where it was named."""
+    what, hint = f"{flag(name)} has no effect with --method {method}", f"leave {flag(name)} away"
+    if not choosing:
+        return OptionError(what, hint=hint)
+    flags = " ".join(map(flag, choosing))
+    if name in option_names(METHODS["auto"].recipe):
+        able = [one for one, entry in METHODS.items() if entry.run is None and _takes(one, choosing)]
+        hint = f"leave {flags} away for a race, or type --method {'|'.join(able)} in the place of {flag(name)}"
+    return OptionError(f"{what}, which {flags} {'chooses' if len(choosing) == 1 else 'choose'}", hint=hint)
+
+
+def _takes(method: str, given: Mapping[str, Any]) -> bool:
+    try:
+        build_recipe(method, given)
+    except OptionError:
+        return False
+    return True
 
 
 def with_classes_named(given: Mapping[str, Any], name: str, kind: type) -> Mapping[str, Any]:

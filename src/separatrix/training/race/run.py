@@ -43,6 +43,7 @@ PILOT_ROWS, WARM_ROWS = 64, 4
 FIRST_SHARE = 0.25  # of the budget, for the first rung
 FIRST_ROWS = 1000  # of the first rung at most
 ALL_LEARNT = 200  # rows that are all learnt from in the end, which takes seconds, whatever is left of the budget
+BUDGETS = (*range(1, 60), *range(60, 24 * 60 + 1, 60))  # minutes that are tried to say which would be enough
 TRIAL = {"candidate": str, "rows": int, "fold": int, "seconds": float, "right": [int], "error": (str, None)}
 
 
@@ -192,11 +193,34 @@ class Race:
             chosen = standing.leader(rung.rows, folds)
         return standing, chosen
 
+    def more_time(self, standing: Standing) -> dict[str, Any] | None:
+        """The shortest budget of `BUDGETS` in which more than one method would take part; None where none is.
+
+        By what the pilot measured, with a tenth to spare.
+        """
+        for minutes in BUDGETS:
+            longer = replace(standing, budget=60 * minutes / 1.1, trials=[], out={})
+            affordable = 60 * minutes > standing.budget and longer.affords(self.rungs(longer)[0], first=True)
+            if affordable and len(longer.alive) > 1:
+                return {"budget": f"{minutes}min" if minutes < 60 else f"{minutes // 60}h", "names": longer.alive}
+        return None
+
+    def measure_alone(self, standing: Standing, chosen: str) -> None:
+        """Trials with all rows of the only method that time left, if there is time for those with half of them too."""
+        rung = Rung(self.rows.most, self.rows.rungs(FIRST_ROWS)[0].folds)
+        half = replace(rung, rows=rung.rows // 2)
+        needs = sum(standing.training_seconds(chosen, each.rows) * len(rung.folds) for each in (rung, half))
+        enough = needs + standing.final_seconds(chosen, refit=True) <= standing.left
+        if enough and half.rows >= 2 * KEPT * self.rows.classes:
+            self.climb(standing, chosen, rung)
+
     def extend_curve(self, standing: Standing, chosen: str) -> None:
         """Trials with half the rows, of the chosen method, of the probe and of fine-tuning, as far as time is left.
 
         They say what the last doubling of the rows brought; the choice has been made.
         """
+        if standing.out and not standing.trials:
+            self.measure_alone(standing, chosen)
         for name in dict.fromkeys((chosen, "probe", "finetune")):
             own = [trial for trial in standing.trials if trial.candidate == name and trial.error is None]
             sizes = {trial.rows for trial in own}
@@ -283,6 +307,7 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     identity = recipes.digest(recipes.decisive(request.recipe), describe_texts(request.splits))
     race = Race(request, rows, Journal.open(request.folder, identity), clock)
     standing, name = race.run()
+    more_time = None if standing.trials or not standing.out else race.more_time(standing)
     race.extend_curve(standing, name)
     spare = standing.final_seconds(name, refit=True) <= standing.left
     refit = race.refits or (spare and not request.splits.limited)
@@ -293,4 +318,4 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
         request = replace(request, splits=replace(request.splits, notes=(*request.splits.notes, note)))
     winner = for_labels(replace(request, method=entry.method, recipe=recipe))
     record = {"method": entry.method, **recipes.record(winner.recipe)}
-    return winner, race_figures(standing, rows, name, {"refit": refit, "recipe": record})
+    return winner, race_figures(standing, rows, name, {"refit": refit, "recipe": record, "more_time": more_time})

@@ -10,11 +10,24 @@ from typing import Any
 import numpy as np
 
 from separatrix.geometry.resample import bootstrap_mean
+from separatrix.recipe import flag
 from separatrix.training.race.candidates import ENTRIES
 from separatrix.training.race.decide import CHANCE, Standing
 from separatrix.training.race.rows import RaceRows
 
 WAYS = {True: "cross-validation over {judged} rows", False: "{judged} held-out rows"}
+
+
+def typed_entry(name: str) -> str:
+    """A candidate as it is typed.
+
+    >>> typed_entry("align_few")
+    '--method align --temperature 0.2 --decision mean'
+    """
+    entry = ENTRIES[name]
+    return " ".join(
+        [f"--method {entry.method}", *(f"{flag(option)} {value}" for option, value in entry.options.items())]
+    )
 
 
 def race_figures(standing: Standing, rows: RaceRows, name: str, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +37,7 @@ def race_figures(standing: Standing, rows: RaceRows, name: str, more: Mapping[st
         standing: at its end.
         rows: of the race.
         name: of the chosen candidate.
-        more: what is known of the training after it.
+        more: what is known of the training after it, and as `more_time` the budget in which others would take part.
     """
     lines = [_candidate(standing, each, name) for each in ENTRIES if each in (*standing.alive, *standing.out)]
     figures: dict[str, Any] = {
@@ -97,8 +110,8 @@ def _first_sentence(figures: Mapping[str, Any], nearest: Mapping[str, Any] | Non
     """What was tried and how sure the choice is."""
     own = next(line for line in figures["candidates"] if line["name"] == figures["winner"])
     tried = [line for line in figures["candidates"] if line["rows"] is not None]
-    if own["accuracy"] is None:
-        return f"{own['name']} is trained without a race: it is the only method that is left."
+    if all(line is own or (line["state"] == "left out" and line["rows"] is None) for line in figures["candidates"]):
+        return f"{own['name']} is trained without a race: it is the only method that is left{_more_time(figures)}."
     way = WAYS[figures["held_out"]["folds"] > 1].format(judged=own["judged"])
     text = (
         f"{own['name']} was chosen of {len(tried)} methods by {way} in {figures['seconds']:.0f} s: accuracy "
@@ -114,6 +127,15 @@ def _first_sentence(figures: Mapping[str, Any], nearest: Mapping[str, Any] | Non
         return f"{text}; {nearest['name']} was {lead} above it, but with so few rows more is expected of {own['name']}."
     sure = "which is real" if low > 0 and nearest["difference"]["p_value"] < CHANCE else "which may be chance"
     return f"{text}, {gap:.3f} ({low:.3f} to {high:.3f}) above {nearest['name']}, {sure}."
+
+
+def _more_time(figures: Mapping[str, Any]) -> str:
+    """The budget in which others would take part, where time left one method."""
+    given = figures["more_time"]
+    if given is None:
+        return ""
+    others = [name for name in given["names"] if name != figures["winner"]]
+    return f"; with --budget {given['budget']} {', '.join(others)} would take part"
 
 
 def _second_sentence(figures: Mapping[str, Any]) -> str:
