@@ -60,7 +60,12 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
             table = pq.read_table(pa.BufferReader(file.read()))
         # What pandas notes of a frame makes an index of a column with a name; one without a name is none of the user's.
         own = [number for number, name in enumerate(table.column_names) if not _NO_NAME.fullmatch(name)]
-        return table.select(own).to_pandas(integer_object_nulls=True, ignore_metadata=True)
+        frame = table.select(own).to_pandas(integer_object_nulls=True, ignore_metadata=True)
+        for index in (table.schema.pandas_metadata or {}).get("index_columns", ()):
+            # One of evenly spaced numbers is not among the columns: pandas notes its ends alone.
+            if isinstance(index, dict) and index["name"] not in (None, *table.column_names):
+                frame[index["name"]] = range(index["start"], index["stop"], index["step"])
+        return frame
 
 
 def read_column(source: Any, name: str, reading: LoadRecipe | None = None) -> list[Any] | None:

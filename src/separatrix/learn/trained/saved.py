@@ -42,7 +42,7 @@ from separatrix.texts.pairs import is_pair
 
 M = TypeVar("M")
 R = TypeVar("R")
-Answer = TypeVar("Answer", bound=Callable[..., "Predictions"])
+A = TypeVar("A", bound=Callable[..., "Predictions"])
 
 FORMAT = 1
 TENSORS, NOTES = "model.safetensors", "model.json"
@@ -200,7 +200,7 @@ class PrintedModel(Printed):
         return [[("kind", type(self).__name__), ("model", name), ("classes", classes)]]
 
 
-def on_strings(answer: Answer) -> Answer:
+def on_strings(answer: A) -> A:
     """The `answer` of a model, which refuses what is no column of strings; pairs are joined, see `texts.pairs`.
 
     Raises:
