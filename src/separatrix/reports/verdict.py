@@ -126,8 +126,8 @@ def _not_above(row: Record, against: str, constant: str, ahead: str) -> tuple[st
         return "no", f"No - this is not better than {constant}{ahead}."
     rows = row.get("rows")
     those = f"{rows} row{'' if rows == 1 else 's'}" if rows else "these rows"
-    told = f"Not known - {those} cannot tell this from {constant}{ahead}"
-    return "mixed", f"{told}; hold out more rows (--test, --validation)."
+    unknown = f"Not known - {those} cannot tell this from {constant}{ahead}"
+    return "mixed", f"{unknown}; hold out more rows (--test, --validation)."
 
 
 def _ahead(score: float, high: float, best: Record | None, figure: str) -> str:
