@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from separatrix.errors import OptionError, SeparatrixWarning
-from separatrix.estimators import PromptClassifier, PromptRegressor, training
+from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
 from separatrix.estimators import prompt as prompt_module
 from separatrix.recipe import TrainRecipe, replace
 from separatrix.texts.holdout import hold_out
