@@ -109,19 +109,21 @@ def _has(row: str, runs: Runs) -> bool:
 
 def _line(row: str, runs: Runs) -> dict[str, Any]:
     """One form beside the base."""
+
+    def right(form: str, name: str, seed: int, way: str = "mean") -> float:
+        return float(runs[form, name, seed]["accuracy"][way])
+
     cells: dict[str, Any] = {"form": row}
     shared = {name: [key[2] for key in runs if key[:2] == (row, name) and (BASE, *key[1:]) in runs] for name in SETS}
     for name, seeds in shared.items():
-        own = [runs[row, name, seed]["accuracy"]["mean"] for seed in seeds]
-        base = [runs[BASE, name, seed]["accuracy"]["mean"] for seed in seeds]
-        figure = f"{np.mean(own):.3f}" if row == BASE else f"{np.mean(own) - np.mean(base):+.3f}" if seeds else "-"
-        cells[name] = f"{figure} ({len(seeds)})"
+        gains = [right(row, name, seed) - (0.0 if row == BASE else right(BASE, name, seed)) for seed in seeds]
+        cells[name] = f"{np.mean(gains):{'' if row == BASE else '+'}.3f} ({len(seeds)})" if seeds else "-"
     whole = sorted(set.intersection(*map(set, shared.values())))
     for way in ("mean", "logistic"):
         cells["mean over sets" if way == "mean" else way] = "-"
         if whole and (row, way) != (BASE, "mean"):
             own, base = (
-                [float(np.mean([runs[form, name, seed]["accuracy"][kind] for name in SETS])) for seed in whole]
+                [float(np.mean([right(form, name, seed, kind) for name in SETS])) for seed in whole]
                 for form, kind in ((row, way), (BASE, "mean"))
             )
             cells["mean over sets" if way == "mean" else way] = spell(paired_difference(own, base), 3)

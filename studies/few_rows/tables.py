@@ -16,7 +16,7 @@ HEAD = """# Few rows of each class: results
 
 Written by `python studies/few_rows/run.py --table` from `runs.jsonl`; not by hand. What was compared and how to read
 this: [README.md](README.md). Accuracy on test rows; in brackets the 95 % t interval of the mean over splits, where
-there are several; "against SetFit" is the mean of the differences on the same splits; so is the share of its seconds.
+there are several; "against SetFit" is the mean of the differences on the same splits; so is the share of its CPU seconds.
 """
 Run = Mapping[str, Any]
 Row = tuple[str, str]  # name and way to decide
@@ -42,19 +42,19 @@ def write_tables(out: Path, runs: Sequence[Run]) -> None:
     (out / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-Scores = dict[Row, dict[int, tuple[float, float]]]  # row -> split -> accuracy and seconds
+Scores = dict[Row, dict[int, tuple[float, float]]]  # row -> split -> accuracy and CPU seconds
 
 
 def _scores(runs: Sequence[Run]) -> Scores:
     scores: Scores = {}
     for run in runs:
         for way, value in run["accuracy"].items():
-            scores.setdefault((run["row"], way), {})[run["split"]] = (value, run["seconds"])
+            scores.setdefault((run["row"], way), {})[run["split"]] = (value, run["cpu_seconds"])
     return scores
 
 
 def mean_of_sets(of_sets: Mapping[str, Scores]) -> Scores:
-    """Accuracy and seconds as means over the sets, of the rows and splits that all sets have.
+    """Accuracy and CPU seconds as means over the sets, of the rows and splits that all sets have.
 
     >>> mean_of_sets({"a": {("x", "y"): {0: (0.5, 1.0), 1: (1.0, 1.0)}}, "b": {("x", "y"): {0: (1.0, 3.0)}}})
     {('x', 'y'): {0: (0.75, 2.0)}}
@@ -85,6 +85,6 @@ def _line(row: Row, own: Mapping[int, tuple[float, float]], base: Mapping[int, t
         "splits": str(len(own)),
         "accuracy": spell(interval([{"accuracy": value} for value, _ in own.values()], "accuracy")),
         "against SetFit": "-" if less is None or row == BASE else ("+" if less.mean >= 0 else "") + spell(less),
-        "seconds": f"{np.mean([seconds for _, seconds in own.values()]):.1f}",
-        "of its seconds": "-" if share is None else f"{share:.2f}",
+        "CPU seconds": f"{np.mean([seconds for _, seconds in own.values()]):.1f}",
+        "of SetFit's": "-" if share is None else f"{share:.2f}",
     }

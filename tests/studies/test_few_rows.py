@@ -44,7 +44,7 @@ def test_every_run_has_a_key_and_a_recipe():
 def test_the_table_pairs_splits_and_takes_the_mean_of_sets_over_those_that_all_have(tmp_path):
     def line(name, row, way, split, accuracy, seconds):
         plan = {"set": name, "row": row, "split": split, "per_class": 8, "key": f"{name}{row}{split}"}
-        return plan | {"accuracy": {way: accuracy}, "seconds": seconds, "rows": {"train": 16, "test": 500}}
+        return plan | {"accuracy": {way: accuracy}, "cpu_seconds": seconds, "rows": {"train": 16, "test": 500}}
 
     runs = [
         line(name, *one)

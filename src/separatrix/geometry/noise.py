@@ -23,7 +23,7 @@ from separatrix.geometry.checks import check_labels, check_matrix, check_same_ro
 
 _STARTS = (0.01, 0.1)  # noise that the search begins with
 _SUMS = (2.0, 20.0)  # sums of the weights
-_USUAL = 0.05  # share of the rows up to which those that judges misread may all be noise, without a test
+_USUAL = 0.1  # share of the rows up to which those that judges misread may all be noise, without a test
 _CHANCE = 2.71  # twice the log-likelihood that noise gains by chance in one of 20 sets without any
 _EQUAL = 0.5  # log-likelihood of all rows that two explanations may differ by to be equal
 _LEAST, _HALF = 1e-4, 0.5
