@@ -16,7 +16,8 @@ HEAD = """# Few rows of each class: results
 
 Written by `python studies/few_rows/run.py --table` from `runs.jsonl`; not by hand. What was compared and how to read
 this: [README.md](README.md). Accuracy on test rows; in brackets the 95 % t interval of the mean over splits, where
-there are several; "against SetFit" is the mean of the differences on the same splits; so is the share of its CPU seconds.
+there are several; "against SetFit" is the mean of the differences on the same splits; so is the share of its CPU
+seconds.
 """
 Run = Mapping[str, Any]
 Row = tuple[str, str]  # name and way to decide
