@@ -13,7 +13,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from inspect import CO_GENERATOR
 from pathlib import Path
+from types import FrameType
 
 
 class SeparatrixError(Exception):
@@ -113,29 +115,56 @@ def raise_interrupt(error: BaseException) -> None:
 
     An interrupt inside a context manager whose `__exit__` fails (a mode of PyTorch, say) comes out as another error.
 
-    >>> error = RuntimeError("trying to pop from empty mode stack")
-    >>> error.__context__ = KeyboardInterrupt()
     >>> try:
-    ...     raise_interrupt(error)
-    ... except KeyboardInterrupt:
-    ...     print("stopped")
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     finally:
+    ...         raise RuntimeError("trying to pop from empty mode stack")
+    ... except RuntimeError as error:
+    ...     try:
+    ...         raise_interrupt(error)
+    ...     except KeyboardInterrupt:
+    ...         print("stopped")
     stopped
     """
-    if (interrupt := interrupt_of(error)) is not None:
+    if (interrupt := interrupt_of(error, sys._getframe(1))) is not None:
         raise interrupt
 
 
-def interrupt_of(error: BaseException) -> KeyboardInterrupt | None:
-    """The Ctrl-C that an error is or came of, if any."""
+def interrupt_of(error: BaseException, frame: FrameType | None = None) -> KeyboardInterrupt | None:
+    """The Ctrl-C that an error is or came of, if any; one that was being handled before is none.
+
+    Args:
+        error: that was caught.
+        frame: that caught it; the caller's if absent. Of a context manager that is a generator, the one of its `with`.
+    """
+    here = frame or sys._getframe(1)
+    while here.f_back and (here.f_code.co_flags & CO_GENERATOR or here.f_globals.get("__name__") == "contextlib"):
+        here = here.f_back
     waiting, known = [error], set[int]()
     while waiting:
         one = waiting.pop()
-        if isinstance(one, KeyboardInterrupt):
+        if isinstance(one, KeyboardInterrupt) and (one is error or _is_below(one, here)):
             return one
         if id(one) not in known:
             known.add(id(one))
             waiting += [cause for cause in (one.__context__, one.__cause__) if cause is not None]
     return None
+
+
+def _is_below(error: BaseException, frame: FrameType) -> bool:
+    """Whether an error came up from a frame or from one that it called; where that is not known, it did."""
+    trace = error.__traceback__
+    if trace is None:
+        return True
+    while trace is not None:
+        caller: FrameType | None = trace.tb_frame
+        while caller is not None and caller is not frame:
+            caller = caller.f_back
+        if caller is frame:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def warn(lines: Iterable[str]) -> None:

@@ -24,6 +24,7 @@ from separatrix.estimators import (
 from separatrix.recipe import PromptRecipe, TrainRecipe, replace
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.texts import Classes
+from separatrix.texts.arrays import NEW, new_texts
 
 QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "distances")
@@ -279,3 +280,8 @@ def test_numbers_of_numpy_are_numbers():
 def test_wrong_options_are_refused_before_any_work(planted, params, message):
     with pytest.raises(ValueError, match=message):
         PromptClassifier("no/such/model").set_params(**params).fit(*planted)
+
+
+def test_what_can_be_gone_through_once_is_read_once():
+    assert new_texts((word for word in ["a", "b"]), NEW).text == ("a", "b")
+    assert new_texts({1: "a", 2: "b"}.values(), NEW).text == ("a", "b")

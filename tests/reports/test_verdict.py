@@ -102,6 +102,13 @@ def test_numbers_stand_beside_their_baselines():
     assert found.detail == "Method: prompt, measured on 200 test rows."
 
 
+def test_a_baseline_of_numbers_that_is_ahead_is_named_where_the_mean_is_not_beaten():
+    own = {"method": "prompt", "split": "test", "rmse": 1.0, "interval": (0.9, 1.1), "baseline_rmse": 1.0}
+    ridge = {"method": "ridge", "split": "test", "rmse": 0.2}
+    assert judge([own, ridge], "prompt").headline.endswith("the mean; ridge does better.")
+    assert "ridge with 0.950 is ahead" in judge([own, ridge | {"rmse": 0.95}], "prompt").headline
+
+
 def test_the_test_part_goes_before_validation():
     scores = [row("prompt", 0.5, interval=(0.4, 0.6), majority=0.1), row("prompt", 0.9, split="validation")]
     assert judge(scores).figures[0] == ("accuracy", "0.500")
@@ -139,8 +146,7 @@ def test_five_rows_cannot_say_no():
     found = judge([row("align", 0.6, "validation", interval=(0.2, 1.0), majority=0.2, rows=5)], "align")
     assert found.tone == "mixed"
     assert found.headline == (
-        "Not known - 5 rows cannot tell this from always answering the largest class; "
-        "hold out more rows (--test, --validation)."
+        "Not known - 5 rows cannot tell this from always answering the largest class; more held-out rows can."
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from separatrix.errors import DataError, OptionError
 from separatrix.recipe.load import LoadRecipe
+from separatrix.texts import read
 from separatrix.texts.rewrite import check_same_format, read_column, read_columns, without_rows
 
 CSV = '\ufefftext,label,note\r\n"one, ""two""\r\nlines",a,01\r\n\r\nplain,b,\r\nlast,a, x '
@@ -125,6 +126,20 @@ def test_an_index_with_a_name_is_a_column_of_parquet_as_any_other(tmp_path, keys
     row = both[0].iloc[0]
     assert (row["n"], row["kind"], row["when"], [*row["list"]]) == (2**60 + 1, "x", frame["when"].iloc[0], ["p", "q"])
     assert both[0].iloc[1][["n", "kind", "when", "7"]].isna().all()
+
+
+def test_notes_of_an_index_that_are_older_than_the_rows_are_not_theirs(tmp_path):
+    whole = pa.Table.from_pandas(pd.DataFrame({"text": list("abcd")}, index=pd.RangeIndex(4, name="key")))
+    pq.write_table(whole.slice(0, 2), tmp_path / "part.parquet")
+    assert list(read_columns(tmp_path / "part.parquet")) == ["text"]
+
+
+def test_many_columns_are_read_in_one_pass_over_their_names(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(read, "distinct", lambda names: calls.append(names) or names)
+    (tmp_path / "wide.csv").write_text(",".join(f"c{number}" for number in range(300)) + "\n" + "x," * 299 + "x\n")
+    assert read_columns(tmp_path / "wide.csv").shape == (1, 300)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", None])

@@ -109,6 +109,7 @@ def test_options_that_do_nothing_are_refused(splits, options, message):
         (("pairs",), "align"),
         (("frozen_layers", "epochs"), "align"),
         (("pool",), "align"),
+        (("decision", "budget"), "align"),  # what a race has is then refused, with what chose the method
         (("tokens", "pairs"), "prompt"),  # no method has both: the refusal names the one that is idle
     ],
 )

@@ -56,7 +56,9 @@ def read_sets(y: Any, source: str) -> SetTargets | None:
 def spelled_classes(labels: list[Any], name: Callable[[Any], Any] = lambda label: label) -> np.ndarray:
     r"""The classes of some labels, (classes,), in the order of their plain names, which are what is learnt.
 
-    Each is written as in the first of its labels: an answer must equal the labels that it is scored against.
+    Each is written as in the first of its labels: an answer must equal the labels that it is scored against. Of labels
+    in decomposed Unicode the order can be another than that of `np.unique(y)`, by which scikit-learn's scorers read
+    probabilities.
 
     Args:
         labels: one a row, or those of all rows.

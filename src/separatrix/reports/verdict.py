@@ -127,7 +127,7 @@ def _not_above(row: Record, against: str, constant: str, ahead: str) -> tuple[st
     rows = row.get("rows")
     those = f"{rows} row{'' if rows == 1 else 's'}" if rows else "these rows"
     unknown = f"Not known - {those} cannot tell this from {constant}{ahead}"
-    return "mixed", f"{unknown}; hold out more rows (--test, --validation)."
+    return "mixed", f"{unknown}; more held-out rows can."
 
 
 def _ahead(score: float, high: float, best: Record | None, figure: str) -> str:
@@ -201,7 +201,10 @@ def _values(row: Record, others: Sequence[Record], best: Record | None, interval
     rival = math.inf if best is None else _score(best, "rmse", math.inf)
     if math.isfinite(constant) and high >= constant:
         against = "no" if low > HARDLY * constant else "not known"
-        tone, headline = _not_above(row, against, "always answering the mean", "")
+        ahead = f"; {best.get('method')} does better" if best is not None and rival < low else ""
+        if best is not None and low <= rival < error:
+            ahead = f"; {best.get('method')} with {rival:.3f} is ahead, within the interval"
+        tone, headline = _not_above(row, against, "always answering the mean", ahead)
     elif rival < low:
         tone, headline = "mixed", f"The values are predicted, but {best and best.get('method')} does better."
     else:

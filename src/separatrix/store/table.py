@@ -61,10 +61,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     write_bytes(path, data)
 
 
-def of_one_type(cells: Sequence[Any]) -> list[Any]:
-    """Cells as a column of Parquet holds them: those of several types, or of none that it has, as texts.
+def of_one_type(cells: pd.Series) -> pd.Series:
+    """A column as Parquet can hold it: cells of several types, or of none that it has, as texts.
 
-    >>> of_one_type(["a", 1, None]), of_one_type([1, None])
+    >>> of_one_type(pd.Series(["a", 1, None])).tolist(), of_one_type(pd.Series([1, None], dtype=object)).tolist()
     (['a', '1', None], [1, None])
     """
     import pyarrow as pa
@@ -72,8 +72,9 @@ def of_one_type(cells: Sequence[Any]) -> list[Any]:
     try:
         pa.array(cells, from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return [None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in cells]
-    return list(cells)
+        texts = [None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in cells]
+        return pd.Series(texts, index=cells.index, dtype=object)
+    return cells
 
 
 class CsvLines(io.StringIO):

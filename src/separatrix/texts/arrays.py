@@ -6,6 +6,7 @@ with two columns. What cannot be used is refused here with a `DataError`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, KeysView, ValuesView
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def column(values: Any, source: str, what: str) -> list[Any]:
 
     if isinstance(values, str):
         raise DataError(f"{source}: one string where a list of {what}s belongs", hint="write it as [text]")
-    cells = _objects(values)
+    cells = _objects(_listed(values))
     if cells.ndim == 2 and cells.shape[1] == 1:
         cells = cells[:, 0]
     if cells.ndim != 1:
@@ -40,6 +41,11 @@ def column(values: Any, source: str, what: str) -> list[Any]:
         raise DataError(f"{source}: one column of {what}s is needed", got=got, expected=f"a list of {what}s")
     plain = (cell.item() if isinstance(cell, np.generic) else cell for cell in cells)
     return [None if missing else cell for cell, missing in zip(plain, pd.isna(cells), strict=True)]
+
+
+def _listed(values: Any) -> Any:
+    """What can be gone through once, or is no array to NumPy, as a list; anything else as it is."""
+    return list(values) if isinstance(values, Iterator | KeysView | ValuesView) else values
 
 
 def _objects(values: Any) -> np.ndarray:
@@ -51,6 +57,7 @@ def _objects(values: Any) -> np.ndarray:
 
 def sides(X: Any, source: str) -> tuple[list[Any], list[Any] | None]:
     """The column of texts, and of pairs (two columns, or a tuple a row) the second one."""
+    X = _listed(X)
     cells = _objects(X) if not isinstance(X, str) else None
     if cells is None or cells.ndim != 2 or cells.shape[1] != 2:
         return strings(X, source), None

@@ -152,7 +152,8 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
             header = next((row for row in rows if row), [])
             columns: dict[str, list[Any]] = {wanted: [] for wanted in choose(header)}
             swallows.look(header, "the names of the columns", 1, rows.line_num)
-            targets = [(distinct(header).index(wanted), column) for wanted, column in columns.items()]
+            places = {one: index for index, one in enumerate(distinct(header))}
+            targets = [(places[wanted], column) for wanted, column in columns.items()]
             start = rows.line_num + 1
             for row in rows if targets else ():
                 if row and len(row) != len(header):
@@ -175,13 +176,13 @@ def distinct(names: Sequence[str]) -> list[str]:
     >>> distinct(["text", "note", "note", "note.1"])
     ['text', 'note', 'note.2', 'note.1']
     """
-    numbered: list[str] = []
+    taken, given, numbers = dict[str, None](), set(names), dict[str, Iterator[int]]()
     for name in names:
-        more, own = count(1), name
-        while own in numbered or (own != name and own in names):
-            own = f"{name}.{next(more)}"
-        numbered.append(own)
-    return numbered
+        own = name
+        while own in taken or (own != name and own in given):
+            own = f"{name}.{next(numbers.setdefault(name, count(1)))}"
+        taken[own] = None
+    return list(taken)
 
 
 def broken_row(where: str, error: csv.Error, reading: LoadRecipe) -> DataError:

@@ -64,7 +64,9 @@ def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
         for index in (table.schema.pandas_metadata or {}).get("index_columns", ()):
             # One of evenly spaced numbers is not among the columns: pandas notes its ends alone.
             if isinstance(index, dict) and index["name"] not in (None, *table.column_names):
-                frame[index["name"]] = range(index["start"], index["stop"], index["step"])
+                numbers = range(index["start"], index["stop"], index["step"])
+                if len(numbers) == len(frame):  # notes that are older than the rows are no longer theirs
+                    frame[index["name"]] = numbers
         return frame
 
 

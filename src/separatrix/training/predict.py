@@ -136,7 +136,7 @@ def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str 
     """
     kind = Path(str(out)).suffix
     if kind == ".parquet":
-        return frame.assign(id=of_one_type(frame["id"].tolist()))
+        return frame.assign(id=of_one_type(frame["id"]))
     if kind != ".csv":
         return frame
     several = [name for name in ("label", "predicted") if name in frame and any(map(is_several, frame[name]))]

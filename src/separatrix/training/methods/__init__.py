@@ -50,7 +50,11 @@ def method_of(given: Iterable[str], start: Recipe | None = None) -> str:
         return next(name for name in BY_OPTIONS if type(METHODS[name].recipe) is type(start))
     every = {name for method in BY_OPTIONS for name in option_names(METHODS[method].recipe)}
     named = set(given) & every
-    return next((name for name in BY_OPTIONS if named <= set(option_names(METHODS[name].recipe))), "prompt")
+    for wanted in (named, named - set(option_names(METHODS["auto"].recipe))):  # those of a race will be refused
+        able = [name for name in BY_OPTIONS if wanted <= set(option_names(METHODS[name].recipe))]
+        if able:
+            return able[0]
+    return "prompt"
 
 
 def chosen_by(given: Iterable[str], method: str) -> list[str]:
