@@ -225,6 +225,10 @@ def test_a_file_comes_back_whole_with_what_is_said_and_without_the_suspects(tiny
         suspects(data, drop=data, overwrite=True, **options)
     with pytest.raises(OptionError, match="--drop needs one file of texts"):
         suspects(Points.of(np.eye(3)), drop=clean)
+    with pytest.raises(OptionError, match="--drop needs one file of texts: got a folder"):
+        suspects(tmp_path, drop=tmp_path / "other.csv")
+    with pytest.raises(DataError, match=r"there is no file .*nowhere\.csv"):
+        suspects(tmp_path / "nowhere.csv", drop=tmp_path / "other.csv")
 
 
 @pytest.mark.parametrize(

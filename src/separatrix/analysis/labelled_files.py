@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.judged_rows import class_numbers
 from separatrix.codes import draw_rows, encode
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError, readable
 from separatrix.geometry.classes import deal_folds
 from separatrix.points import Points
 from separatrix.progress import Counter, Progress
@@ -154,8 +154,13 @@ def cleaned_file(
 
 
 def _check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
+    if isinstance(source, str | Path) and not Path(source).exists():
+        raise DataError(
+            f"there is no file {readable(str(source))}", hint="--drop writes a file of texts again: name it"
+        )
     if not isinstance(source, str | Path) or not Path(source).is_file():
-        raise OptionError("--drop needs one file of texts", got=type(source).__name__, hint="leave --drop away")
+        got = "a folder" if isinstance(source, str | Path) else type(source).__name__
+        raise OptionError("--drop needs one file of texts", got=got, hint="leave --drop away")
     check_same_format(Path(source), drop)
     if drop.resolve() == Path(source).resolve():
         raise OptionError("--drop names the file that is read", got=str(drop), hint="name another file")
