@@ -162,8 +162,10 @@ def test_the_race_is_typed_with_the_seeds_that_its_figures_have():
 
     command, figures = claims.front_door_command(), claims.front_door()
     sizes = re.findall(r"(\d+) rows of each class \(\d+ sets?, (\d+) seeds?\)", figures)
-    assert len(sizes) == command.count("python ")
+    whole = re.findall(r"all rows \(\d+ sets?, (\d+) seeds?\)", figures)
+    assert len(sizes) + len(whole) == command.count("python ")
     assert all(f"--per-class {rows} --seeds {seeds}" in command for rows, seeds in sizes)
+    assert all(re.search(rf"--sets [\w ]+ --seeds {seeds}", command) for seeds in whole)
 
 
 def test_every_page_stands_in_the_navigation_of_the_site():
