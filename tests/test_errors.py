@@ -10,7 +10,7 @@ from separatrix.errors import interrupt_of, raise_interrupt
 def stopped():
     """A stop that comes out as another error."""
     try:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("as control-C")
     finally:
         raise RuntimeError("trying to pop from empty mode stack")
 
@@ -37,15 +37,15 @@ def damaged():
 
 
 def test_a_stop_under_an_error_is_raised():
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="as control-C"):
         reading(stopped)
-    with pytest.raises(KeyboardInterrupt), refusals():
+    with pytest.raises(KeyboardInterrupt, match="as control-C"), refusals():
         stopped()
 
 
 def test_what_is_read_while_a_stop_is_handled_is_not_stopped():
     try:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("as control-C")
     except KeyboardInterrupt:
         assert reading(damaged) == "damaged"
         with pytest.raises(ValueError, match="damaged"):
