@@ -228,7 +228,7 @@ def test_report_refuses_what_is_no_run(cli: Cli, tmp_path: Path, finished: Path)
     assert page.read_text() == "mine"
 
 
-@pytest.mark.parametrize("words", [["train", "--epoch", "3"], ["predict", "run", "nope.csv", "--out", "a.csv"]])
+@pytest.mark.parametrize("words", [["train", "--epoch", "3"], ["import", "nope.csv", "--out", "points"]])
 def test_in_a_process_of_its_own(tmp_path: Path, words: list[str]) -> None:
     """The same through the installed entry: no traceback, stdout empty, exit code 2."""
     program = [sys.executable, "-m", "separatrix", *words]

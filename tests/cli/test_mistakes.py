@@ -143,11 +143,11 @@ def test_examples(name: str) -> None:
 )
 def test_messages_print_what_the_terminal_can_show(encoding: str, shown: str) -> None:
     """Under LC_ALL=C the words of the command line come as bytes that ASCII does not know."""
-    words = [sys.executable, "-m", "separatrix", "predict", "RUN", "café.csv", "--out", "a.csv"]
+    words = [sys.executable, "-m", "separatrix", "import", "café.csv", "--out", "points"]  # loads no PyTorch
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
     done = subprocess.run([word.encode() for word in words], env=os.environ | plain, capture_output=True, check=False)
     assert done.returncode == 2
-    assert f"there is no file {shown};" in done.stderr.decode(encoding)
+    assert f"separatrix: {shown} does not exist:" in done.stderr.decode(encoding)
 
 
 def test_paths_in_json_are_whole_characters(capsys: pytest.CaptureFixture[str]) -> None:
