@@ -2,10 +2,12 @@
 
 import doctest
 import json
+import sys
 
 import pytest
 from benchmarks import atlas_scaled, large_files, paper_plan, plan_vs_run
 
+from separatrix import cli
 from separatrix.scale.machine import Machine
 
 
@@ -44,13 +46,35 @@ def test_the_scaled_atlas_has_the_shape_of_the_large_one():
     assert doctest.testmod(paper_plan).failed == 0
 
 
-def test_large_files_are_planned_and_done_in_processes_of_their_own(capsys):
+def test_large_files_are_planned_and_done(capsys, monkeypatch, undrawn):
+    def run(*words):
+        assert cli.main([*words, "--json", "--quiet"]) == 0
+        return json.loads(capsys.readouterr().out), 2.0, 300.0
+
+    monkeypatch.setattr("separatrix.scale.calibrate.LEAST", 0.0)
+    monkeypatch.setattr(large_files, "run", run)
     assert large_files.main(["--rows", "240", "--verbs", "suspects", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (line,) = found["lines"]
     assert (line["verb"], line["rows"]) == ("suspects", 240)
-    assert 0 < line["planned_mib"] < line["peak_mib"]
-    assert set(found["ratios"]) == {"suspects, 240 rows, planned over taken"}
+    assert 0 < line["planned_mib"] < line["peak_mib"] == 300
+    assert found["ratios"] == {"suspects, 240 rows, planned over taken": line["planned"] / 2}
     table = large_files.texts(500)
     assert table["label"].nunique() == 6
     assert table.equals(large_files.texts(500))
+
+
+def test_each_command_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport json, sys, time\ntaken = bytearray(2**28)\ntime.sleep(0.2)\n"
+        "print(json.dumps(sys.argv[1:]))\nsys.exit('broken' in sys.argv)\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(large_files.sys, "executable", str(python))
+    words, seconds, peak = large_files.run("rank", "q.csv")
+    assert words == ["-m", "separatrix", "rank", "q.csv", "--json", "--quiet"]
+    assert seconds > 0.2
+    assert 256 < peak < 2**15  # MiB; a process begins with what its parent holds
+    with pytest.raises(SystemExit, match="separatrix rank broken failed"):
+        large_files.run("rank", "broken")
