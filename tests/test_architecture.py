@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +42,9 @@ def test_every_room_is_named():
     assert {room for room in rooms if f"`{room}/`" not in PAGE} == set()
 
 
+@cache
 def trees():
-    """The name and the tree of each file."""
+    """The name and the tree of each file; nobody changes them."""
     return [(path.name, ast.parse(path.read_text("utf-8"))) for path in HOUSE.rglob("*.py")]
 
 
@@ -62,7 +64,7 @@ def test_a_class_name_stands_for_one_thing():
 def test_no_function_body_stands_twice():
     """Of eight statements or more, whatever its variables are called."""
     bodies = defaultdict(list)
-    for file, tree in trees():
+    for file, tree in trees.__wrapped__():  # changes them
         for node in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             inner = [one for statement in body for one in ast.walk(statement)]
