@@ -18,7 +18,7 @@ def points():
     )
 
 
-def test_the_layout_is_the_documented_one(points, tmp_path, undrawn):
+def test_the_layout_is_the_documented_one(points, tmp_path):
     project(points, k=5, nearest=3, out=tmp_path / "map")
     table = pq.read_table(tmp_path / "map" / "map.parquet")
     assert {"x", "y", "text", "neighbors"} <= {*table.column_names}
@@ -38,7 +38,7 @@ def test_the_layout_is_the_documented_one(points, tmp_path, undrawn):
         assert np.allclose(near["distances"], np.sort(away[row])[:3], atol=1e-5)
 
 
-def test_such_a_map_is_read_again_and_without_it_there_is_no_column(points, tmp_path, undrawn):
+def test_such_a_map_is_read_again_and_without_it_there_is_no_column(points, tmp_path):
     project(points, k=5, nearest=2, out=tmp_path / "map")
     again = Projection.open(tmp_path / "map")
     assert again.table["neighbors"].iloc[0]["ids"].tolist()[0] in range(1, 40)

@@ -10,12 +10,6 @@ import pytest
 
 from command_line import Cli, Ran, write_csv
 from separatrix.cli import main
-from undrawn import draw_nothing
-
-
-@pytest.fixture(autouse=True)
-def _undrawn(undrawn: None) -> None:
-    """Pictures are drawn in one test alone, in a process of its own."""
 
 
 @pytest.fixture
@@ -54,7 +48,5 @@ def quick(tiny: Callable[[str], Path]) -> list[str]:
 def finished(table: Path, quick: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run; tests read it and leave it as it is."""
     out = tmp_path_factory.mktemp("runs") / "finished"
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        assert main(["train", str(table), *quick, "--out", str(out)]) == 0
+    assert main(["train", str(table), *quick, "--out", str(out)]) == 0
     return out

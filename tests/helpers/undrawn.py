@@ -1,10 +1,23 @@
-"""Pictures that take no time, where a test asks something else: drawing them is half of a small training."""
+"""Pictures that take no time, but in the tests that look at them: drawing them is half of a small training."""
 
 import pytest
 
+DRAWN = (
+    "tests/view/",
+    "tests/training/test_pictures.py",
+    "tests/analysis/test_associate.py",
+    "tests/analysis/test_cluster.py",
+    "tests/analysis/test_compare.py",
+    "tests/analysis/test_project.py",
+    "tests/analysis/test_rank.py",
+    "tests/studies/test_boids.py",
+    "tests/test_docs.py",  # which says itself when
+)
+_patch = pytest.MonkeyPatch()
+
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Every picture is made and written, of a few bytes; what they show is looked at in `tests/view`."""
+    """Every picture is made and written, of a few bytes; what they show is looked at in `DRAWN`."""
     from matplotlib.figure import Figure
 
     from separatrix.view import animation, canvas
@@ -14,6 +27,9 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(animation.WRITERS, ".gif", lambda frames, seconds: b"film" * 99)
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    draw_nothing(monkeypatch)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the fixtures, those of a module as well; a session's are none that are looked at."""
+    _patch.undo()
+    if not item.nodeid.startswith(DRAWN):
+        draw_nothing(_patch)

@@ -30,7 +30,7 @@ def test_it_prints_the_contract(capsys, tiny, monkeypatch):
     assert "9.500" in bench.show(found)
 
 
-def test_a_loop_does_the_runs_of_a_sweep(tiny, undrawn, tmp_path):
+def test_a_loop_does_the_runs_of_a_sweep(tiny, tmp_path):
     grid = bench.make_grid(tmp_path, str(tiny("bert")), 1) | {"seeds": [0], "grid": {"tokens": [1], "lr": [0.1]}}
     sides = sweep_side(grid, tmp_path / "sweep", "here"), loop_side(grid, tmp_path / "loop")
     assert [side["done"] for side in sides] == [1, 1]

@@ -88,7 +88,7 @@ def test_study_table_says_what_its_lines_hold():
 
 
 @pytest.fixture
-def small(monkeypatch, undrawn):
+def small(monkeypatch):
     """The study with small recipes."""
     base = study.replace(study.BASE, k=3, permutations=19, min_samples=3, min_cluster_size=6, sentences=2, cells=4,
                          max_query_length=8, max_length=64)  # fmt: skip

@@ -46,7 +46,7 @@ def test_the_scaled_atlas_has_the_shape_of_the_large_one():
     assert doctest.testmod(paper_plan).failed == 0
 
 
-def test_large_files_are_planned_and_done(capsys, monkeypatch, undrawn):
+def test_large_files_are_planned_and_done(capsys, monkeypatch):
     def run(*words):
         assert cli.main([*words, "--json", "--quiet"]) == 0
         return json.loads(capsys.readouterr().out), 2.0, 300.0

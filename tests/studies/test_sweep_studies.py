@@ -17,10 +17,7 @@ from separatrix.sweeps.grid import read_grid
 from separatrix.sweeps.settings import spell_out
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning"),
-    pytest.mark.usefixtures("undrawn"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 
 
 @pytest.mark.parametrize(

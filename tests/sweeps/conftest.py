@@ -20,11 +20,6 @@ def small(planted, tiny, tmp_path_factory):
     return grid
 
 
-@pytest.fixture(autouse=True)
-def _undrawn(undrawn):
-    """Pictures are drawn in one test alone."""
-
-
 @pytest.fixture
 def cli(capsys):
     def run(*words):

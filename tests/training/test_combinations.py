@@ -66,11 +66,6 @@ def runs(data: dict[str, Path], tiny: Any, tmp_path_factory: pytest.TempPathFact
     return {kind: folder / kind for kind in data}
 
 
-@pytest.fixture(autouse=True)
-def _undrawn(undrawn: None) -> None:
-    """Pictures are drawn elsewhere."""
-
-
 def _suspects_of_run(run: Path, _data: Path, _more: dict[str, Any], out: Path) -> None:
     found = sx.suspects(run, out=out)
     assert len(found.rows) == len(read_table(run / "predictions" / "validation.parquet", ("id",)))

@@ -99,7 +99,7 @@ def test_each_plugin_stands_behind_a_flag_of_its_own(monkeypatch):
     assert typed_again(shlex.join(words))[2] == TrainRecipe()
 
 
-def test_a_run_keeps_its_command_and_the_page_shows_it(planted, tiny, tmp_path, undrawn):
+def test_a_run_keeps_its_command_and_the_page_shows_it(planted, tiny, tmp_path):
     table = write_csv(tmp_path / "planted.csv", list(zip(*planted, strict=True))[:90])
     options = {"model": str(tiny("bert")), "method": "probe", "pool": "mean", "seed": 4}
     result = train(table, out=tmp_path / "run", **options)

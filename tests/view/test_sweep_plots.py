@@ -73,7 +73,7 @@ def test_no_name_is_cut_off(kind):
     assert all(one.get_window_extent().x1 <= figure.bbox.x1 for one in shown)
 
 
-def test_the_axes_decide_which_pictures_there_are(tmp_path, undrawn):
+def test_the_axes_decide_which_pictures_there_are(tmp_path):
     costs = [{"label": line["label"], "seconds": 1.0} for line in LINES]
     runs = [line | {"seed": 0} for line in LINES]
     draw(LINES, costs, runs, ["row", "tokens", "lr"], ["lr"], "accuracy", tmp_path)

@@ -23,10 +23,7 @@ from separatrix.heads.descriptors import NAMES
 from separatrix.store.files import read_tensors
 from separatrix.store.result import Result
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
-    pytest.mark.usefixtures("undrawn"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 IDENTITY = ("id", "example", "window", "position", "context", "layer", "head", "length", "special")
 
 

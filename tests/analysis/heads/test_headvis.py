@@ -14,10 +14,7 @@ from separatrix.cli import main
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.store.files import mismatch, read_json, read_tensors
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
-    pytest.mark.usefixtures("undrawn"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 HISTOGRAM = {"bin_edges": [float], "bin_values": [int]}
 TOKENS = [{"token": str, "weight": float}]
 # The shapes of the docstrings of data_pipeline.py

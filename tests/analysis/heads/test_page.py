@@ -20,10 +20,7 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.reports.collect import read_sheet
 from separatrix.texts.questions_answers import Example
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
-    pytest.mark.usefixtures("undrawn"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 
 
 def test_clusters_and_heads_have_a_sentence(made):
