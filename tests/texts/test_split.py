@@ -334,6 +334,16 @@ def test_two_groups_are_too_few_for_test_and_validation():
         load_splits(grouped_frame(["x"] * 32 + ["y"] * 4 + ["z"] * 4), by="group", group="group")
 
 
+def test_texts_that_are_all_equal_are_refused_before_a_training():
+    """Regression: an error of scikit-learn, of a prompt after the whole training."""
+    frame = grouped_frame(["x", "y"] * 20).assign(text="same")
+    with pytest.raises(DataError, match=r"the texts are all equal: got \d+ rows of one text, .* column with --text"):
+        training_splits(frame, {}, seed=0)
+    splits = load_splits(frame)
+    with pytest.raises(DataError, match="the texts are all equal"):
+        training_splits(splits, {}, seed=0)
+
+
 def some_rows(name):
     """200 rows with a text of which there are very many."""
     if name == "skewed":

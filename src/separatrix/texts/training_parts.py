@@ -13,7 +13,7 @@ from separatrix.recipe.load import RARE, VALIDATION
 from separatrix.texts.load import SPLITTING, Splits, given_splits
 from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
-from separatrix.texts.table import Texts, few
+from separatrix.texts.table import Texts, few, refuse_equal
 
 READING = SPLITTING | {"per_class", "rare", "weight"}
 
@@ -31,11 +31,13 @@ def training_splits(
         numbers: whether labels are numbers to predict, which are no classes.
     """
     if isinstance(data, Splits):
+        refuse_equal(data.train)
         return given_splits(data, reading, options)
     own = dict(reading)
     per_class, rare = own.pop("per_class", None), checked("rare", own.pop("rare", RARE[0]), str, choices=RARE)
     by = own.pop("by", None) or ("rows" if numbers else "label")
     splits = given_splits(data, own | {"by": by}, seed=seed)
+    refuse_equal(splits.train)
     splits = splits if numbers else settle_rare(_with_warning(splits), rare)
     if by == "group":
         splits = splits.with_seen(own.get("validation", VALIDATION), seed)
