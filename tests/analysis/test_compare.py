@@ -144,6 +144,23 @@ def test_points_and_maps_stand_beside_each_other(tmp_path):
     assert len(drawn) == 50 + 50 + 80
 
 
+def test_whole_numbers_to_predict_are_no_classes(runs):
+    """Regression: each number was taken for a class, and neighbors voted for it."""
+    for folder in runs:
+        scores = {"test": {"rmse": 2.5, "rows": ROWS}}
+        result = json.loads((folder / "result.json").read_text()) | {"loss": "mse", "scores": scores}
+        write_json(folder / "result.json", result)
+        for part in ("test", "validation"):
+            table = pd.read_parquet(folder / "predictions" / f"{part}.parquet")
+            numbers = table.assign(label=np.arange(ROWS) % 7, predicted=3.5)
+            write_table(folder / "predictions" / f"{part}.parquet", numbers)
+    result = compare(runs)
+    assert [line["rmse"] for line in result.sources] == [2.5, 2.5]
+    assert [(line["knn_before"], line["knn_after"], line["majority"]) for line in result.maps] == [(None,) * 3] * 2
+    assert result.maps[0]["trustworthiness"] > 0
+    assert result.clusters == []
+
+
 def test_maps_alone_stand_in_one_line(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
     points = Points.of(x, {"label": ["a", "b"] * 20})

@@ -401,12 +401,18 @@ def test_a_file_is_read_as_train_reads_it(tiny, tmp_path):
     [
         ([0.5, 1.25] * 20, "holds numbers, not classes: got fractions"),
         ([f"id{n}" for n in range(40)], "holds no classes: got 40 different values in 40 rows, expected 2 to 20"),
+        (["a", "b"], "in the column 'label' are too few to judge each other: got 2, expected 4 or more"),
     ],
 )
 def test_columns_that_hold_no_classes_are_refused_before_the_model_runs(labels, message):
-    texts = Texts.of([f"text {n}" for n in range(40)], labels)
+    texts = Texts.of([f"text {n}" for n in range(len(labels))], labels)
     with pytest.raises(DataError, match=message):
         suspects(texts, model="no/such-model")
+
+
+def test_texts_that_are_all_equal_are_refused_before_the_model_runs():
+    with pytest.raises(DataError, match=r"texts are all equal: got 40 rows of one text, .* column with --text"):
+        suspects(Texts.of(["same"] * 40, ["a", "b"] * 20), model="no/such-model")
 
 
 def test_texts_without_labels_are_refused():

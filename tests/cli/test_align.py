@@ -12,10 +12,10 @@ def fast(tiny):
 
 
 @pytest.fixture(scope="session")
-def grouped(rows, tmp_path_factory):
-    """The planted task with five publishers."""
+def grouped(planted, tmp_path_factory):
+    """The planted task, all rows of it, with five publishers."""
     path = tmp_path_factory.mktemp("data") / "grouped.csv"
-    frame = pd.DataFrame(rows, columns=["text", "label"])
+    frame = pd.DataFrame(zip(*planted, strict=True), columns=["text", "label"])
     frame["publisher"] = [f"p{place % 5}" for place in range(len(frame))]
     frame.to_csv(path, index=False)
     return path
@@ -67,6 +67,7 @@ def test_finetune_has_a_head_that_decides(cli, table, fast, tmp_path):
 
 def test_groups_are_reported(cli, grouped, fast, tmp_path):
     words = ["--method", "align", "--epochs", 1, "--group", "publisher", "--by", "group", "--invariance", "pairs"]
+    words += ["--validation", 0.3]  # so that each side has rows enough to tell a gap
     ran = cli("train", grouped, *words, *fast, "--out", tmp_path / "run", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)["groups"]["test"]

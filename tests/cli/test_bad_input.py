@@ -53,7 +53,7 @@ BAD_DATA: dict[str, tuple[Make, list[str], list[str]]] = {
         ["--rare", "refuse"],
         ["one row to learn from: got 'fish'", "remove it"],
     ),
-    "one class only": (table_of([("a cat", "cat")] * 20), [], ["two classes", "only 'cat'"]),
+    "one class only": (table_of([(f"a cat {row}", "cat") for row in range(20)]), [], ["two classes", "only 'cat'"]),
     "unseen label": (parts_of(GOOD, [("a cat", "cats")]), [], ["test.csv", "unknown label", "did you mean 'cat'?"]),
     "broken encoding": (file_of("data.csv", b"text,label\na \xff cat,cat\n"), [], ["data.csv", "UTF-8"]),
     "malformed JSONL": (
@@ -162,7 +162,7 @@ def test_a_mistake_leaves_the_run_that_was_to_be_replaced(
     cli: Cli, tmp_path: Path, quick: list[str], finished: Path
 ) -> None:
     out = shutil.copytree(finished, tmp_path / "run")
-    one = write_csv(tmp_path / "one.csv", [("a cat", "cat")] * 20)
+    one = write_csv(tmp_path / "one.csv", [(f"a cat {row}", "cat") for row in range(20)])
     check_mistake(cli("train", one, *quick, "--out", out, "--overwrite"), "two classes")
     good = write_csv(tmp_path / "good.csv", GOOD)
     check_mistake(cli("train", good, "--model", "no/such", "--quiet", "--out", out, "--overwrite"), "no/such")

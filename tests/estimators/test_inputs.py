@@ -171,9 +171,18 @@ BAD = {
     "no rows": (lambda X, y: ([], []), "holds no rows"),
     "lengths": (lambda X, y: (X, y[:-1]), "as many labels as texts are needed: got 179, expected 180"),
     "no labels": (lambda X, y: (X, None), "requires y to be passed, but the target y is None"),
-    "missing label": (lambda X, y: (X, nth(y, 5, None)), "1 of 180 rows have no label: got row 5"),
-    "NaN": (lambda X, y: (X, nth([0.0, 1.0] * 90, 5, np.nan)), "1 of 180 rows have no label: got row 5"),
-    "NA": (lambda X, y: (X, pd.Series(nth([0, 1] * 90, 5, None), dtype="Int64")), "1 of 180 rows have no label"),
+    "missing label": (
+        lambda X, y: (X, nth(y, 5, None)),
+        "1 of 180 rows have no label: got row 5 .*; leave them out of X and y$",
+    ),
+    "NaN": (
+        lambda X, y: (X, nth([0.0, 1.0] * 90, 5, np.nan)),
+        "1 of 180 rows have no label: got row 5 .*; leave them out of X and y$",
+    ),
+    "NA": (
+        lambda X, y: (X, pd.Series(nth([0, 1] * 90, 5, None), dtype="Int64")),
+        "no label: .*; leave them out of X and y$",
+    ),
     "one class": (lambda X, y: (X, ["cat"] * 180), "two classes or more: got only 'cat' in 180 rows"),
     "numbers": (lambda X, y: (X, [0.5, 1.0] * 90), "numbers to predict, not classes: got floats; use PromptRegressor"),
     "mixed": (lambda X, y: (X, nth(y, 5, 7)), "the labels are not of one kind"),
@@ -200,7 +209,7 @@ def test_bad_input_is_a_value_error_of_one_sentence(planted, name):
 REGRESSION = {
     "names": (["cat", "dog"] * 90, "the targets are not numbers: got 'cat' in row 0"),
     "booleans": ([True, False] * 90, "the targets are not numbers: got True in row 0"),
-    "NaN": ([np.nan, 1.0] * 90, "90 of 180 rows have no label"),
+    "NaN": ([np.nan, 1.0] * 90, "90 of 180 rows have no label: .*; leave them out of X and y$"),
     "infinite": ([np.inf, 1.0] * 90, "90 labels are infinite"),
     "constant": ([2.0] * 180, "all labels are the same number"),
 }

@@ -99,6 +99,16 @@ def test_constant_columns_do_no_harm():
         np.testing.assert_allclose(probe.scores(np.hstack([x, constant])), fit_probe(x, y, 3).scores(x), atol=1e-3)
 
 
+@pytest.mark.parametrize("fit", [fit_probe, fit_tuned_probe])
+def test_vectors_that_are_all_equal_give_the_shares_of_the_classes(fit):
+    """Regression: wide ones ended in an error of scikit-learn, also where only the rows of a fold were equal."""
+    probe = fit(np.ones((40, 60)), [0, 0, 0, 1] * 10, 2)
+    scores = probe.scores(np.ones((1, 60)))[0]
+    assert np.exp(scores[0] - scores[1]) == pytest.approx(3, abs=0.1)
+    one_differs = np.ones((40, 60)) + np.eye(40, 60) * (np.arange(40) == 0)[:, None]
+    assert fit(one_differs, [0, 1] * 20, 2).scores(np.ones((1, 60))).shape == (1, 2)
+
+
 def test_ridge_equals_the_scikit_learn_pipeline_and_chooses_on_validation():
     rng = np.random.default_rng(0)
     x, held = rng.standard_normal((50, 40)), rng.standard_normal((200, 40))

@@ -14,6 +14,7 @@ from separatrix.extraction import extract
 from separatrix.folders import report
 from separatrix.points import Points
 from separatrix.recipe import options
+from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import option_names, part_of
 from separatrix.recipe.files import ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
@@ -128,3 +129,9 @@ def test_an_unknown_option_is_refused_with_the_nearest_name():
     points = Points.of([[0.0], [1.0]], {"label": ["a", "b"]})
     with pytest.raises(OptionError, match="did you mean 'permutations'"):
         score.score(points, permutatons=5)
+
+
+def test_a_race_needs_time_and_a_sweep_may_begin_nothing():
+    with pytest.raises(OptionError, match="--budget leaves no time: got '0s', expected a time as 10min, 1h or 90s"):
+        RaceRecipe(budget="0s")
+    assert SweepRecipe(budget="0s").budget == "0s"

@@ -79,6 +79,12 @@ def test_a_split_by_group_keeps_houses_apart_and_says_where_it_cannot(tmp_path):
     assert f"{len(set(splits.train.group))} groups stand in both train and test" in splits.notes
 
 
+def test_names_without_a_second_row_are_not_taken_for_numbers(tmp_path):
+    csv(tmp_path, "all", ["entity", "number"])
+    with pytest.raises(DataError, match=r"no class has two rows.*; give more rows$"):
+        load_splits(tmp_path / "all.csv")
+
+
 def test_plain_draws_for_integers_that_are_numbers(tmp_path):
     csv(tmp_path, "all", list(range(1900, 1950)))
     with pytest.raises(DataError, match=r"no class has two rows.*decimal point if they are numbers"):

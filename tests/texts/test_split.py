@@ -4,13 +4,16 @@ import hashlib
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError
 from separatrix.texts import Texts, load_splits
+from separatrix.texts.load import Splits
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified, text_numbers
+from separatrix.texts.training_parts import training_splits
 
 SHARES = st.floats(min_value=0.02, max_value=0.98)
 LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=120).map(np.array)
@@ -280,6 +283,65 @@ def test_groups_on_both_sides_are_told_of_unless_they_are_held_out(tmp_path):
     assert any(note.startswith("validation: ") and "trained on as well" in note for note in notes)
     assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv", group="group", by="group").notes)
     assert not any("as well" in note for note in load_splits(tmp_path / "rows.csv").notes)
+
+
+def grouped_rows(groups):
+    return Texts.of([f"text {row}" for row in range(len(groups))], ["a", "b"] * (len(groups) // 2), groups)
+
+
+def grouped_frame(groups):
+    table = grouped_rows(groups)
+    return pd.DataFrame({"text": table.text, "label": table.label, "group": table.group})
+
+
+def test_seen_rows_are_of_groups_that_keep_training_rows():
+    """Regression: rows of groups that nothing is trained on any more were told of as those of trained ones."""
+    table = grouped_rows([f"own {row}" for row in range(30)] + ["x", "x", "y"] * 10)
+    for seed in range(5):
+        splits = Splits(table, table, None, ()).with_seen(0.2, seed)
+        assert len(splits.seen) == 6
+        assert set(splits.seen.group) <= set(splits.train.group)
+        assert sorted([*splits.train.id, *splits.seen.id]) == list(range(60))
+        assert splits.notes == ("seen: 6 of 60 training rows held out, of groups that are trained on",)
+
+
+def test_without_a_group_of_two_rows_there_is_no_seen_part():
+    table = grouped_rows([f"own {row}" for row in range(40)])
+    splits = Splits(table, table, None, ()).with_seen(0.2)
+    assert splits.parts.keys() == {"train", "validation"}
+    assert len(splits.train) == 40
+    assert splits.notes == ("seen: none, because no group of the training rows has a row to spare",)
+
+
+def test_seen_rows_whose_group_few_rows_a_class_leave_out_go_with_it():
+    """Regression: with --per-class, groups of which no training row is left were told of as trained on."""
+    table = grouped_frame([f"g{row // 4}" for row in range(80)])
+    splits = training_splits(
+        table, {"by": "group", "group": "group", "test": 0.0, "validation": 0.3, "per_class": 2}, seed=0
+    )
+    assert len(splits.train) == 4
+    assert splits.seen is None or set(splits.seen.group) <= set(splits.train.group)
+    assert "rows, of groups that these training rows have" in splits.notes[-1]
+
+
+def test_two_groups_are_too_few_for_test_and_validation():
+    """Regression: a file of two groups was said to have one."""
+    table = grouped_frame(["x", "y", "y", "x"] * 10)
+    with pytest.raises(DataError, match=r"for both test and validation: got 2 groups, expected 3 .* type --test 0"):
+        load_splits(table, by="group", group="group")
+    assert load_splits(table, by="group", group="group", test=0.0).parts.keys() == {"train", "validation"}
+    with pytest.raises(DataError, match=r"got 2 of 3 groups held out for test, .* --test 0 .* or a smaller --test"):
+        load_splits(grouped_frame(["x"] * 32 + ["y"] * 4 + ["z"] * 4), by="group", group="group")
+
+
+def test_texts_that_are_all_equal_are_refused_before_a_training():
+    """Regression: an error of scikit-learn, of a prompt after the whole training."""
+    frame = grouped_frame(["x", "y"] * 20).assign(text="same")
+    with pytest.raises(DataError, match=r"the texts are all equal: got \d+ rows of one text, .* column with --text"):
+        training_splits(frame, {}, seed=0)
+    splits = load_splits(frame)
+    with pytest.raises(DataError, match="the texts are all equal"):
+        training_splits(splits, {}, seed=0)
 
 
 def some_rows(name):

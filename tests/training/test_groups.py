@@ -11,6 +11,7 @@ from separatrix.learn.trained.saved import Predictions
 from separatrix.texts import Texts
 from separatrix.training import groups
 from separatrix.training.groups import (
+    GAP_ROWS,
     ScoredRows,
     gap_interval,
     group_notes,
@@ -81,6 +82,28 @@ def test_a_part_of_unseen_groups_is_compared_with_the_seen_part(world):
     assert apart["seen"]["gap"] is None
     alone = group_report(train, {"test": parts["test"]}, answers, targets, NAMES)
     assert (alone["test"]["seen"], alone["test"]["gap"]) == (None, None)
+
+
+def test_a_seen_part_without_a_trained_group_compares_with_nothing(world):
+    """Regression: a `KeyError` after the whole training."""
+    train, test, gold, right, vectors = world
+    rows = test.group == "z"
+    parts = dict.fromkeys(("seen", "test"), test.where(rows))
+    answers = dict.fromkeys(parts, answer(vectors[rows], right[rows], gold[rows]))
+    report = group_report(train, parts, answers, dict.fromkeys(parts, gold[rows]), NAMES)
+    assert (report["test"]["seen"], report["test"]["gap"]) == (None, None)
+
+
+@pytest.mark.parametrize(("seen", "known"), [(1, False), (GAP_ROWS - 1, False), (GAP_ROWS, True)])
+def test_a_side_of_few_rows_tells_no_gap(world, seen, known):
+    """Regression: a single row gave a gap with a tight interval, since drawing it again shows no spread."""
+    train, test, gold, right, vectors = world
+    rows = (test.group == "z") | (np.arange(200) < 2 * seen)
+    given = {"test": answer(vectors[rows], right[rows], gold[rows])}
+    report = group_report(train, {"test": test.where(rows)}, given, {"test": gold[rows]}, NAMES)
+    assert report["test"]["seen"]["rows"] == seen
+    assert (report["test"]["gap"] is not None) == (report["test"]["gap_interval"] is not None) == known
+    assert ("cannot tell a gap in macro-F1; 20 of each or more can" in group_notes(report)[-1]) != known
 
 
 def test_who_knows_the_class_knows_something_of_the_group():

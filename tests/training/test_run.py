@@ -266,6 +266,17 @@ def test_numbers(make_order, figures, tmp_path, method):
     assert ridge["rmse"] < 0.7 * baseline
 
 
+def test_groups_of_rows_with_numbers_tell_no_gap(make_order, figures, tmp_path):
+    """Regression: an error about classes after the whole training."""
+    groups = {
+        name: np.array(["x", "y"], dtype=object)[np.arange(len(part)) % 2] for name, part in figures.parts.items()
+    }
+    grouped = replace(figures, **{name: replace(figures.parts[name], group=group) for name, group in groups.items()})
+    finished = run_training(make_order(tmp_path / "run", grouped, method="probe", loss="mse"))
+    assert finished.groups is None
+    assert finished.scores["test"]["rmse"] > 0
+
+
 def test_a_constant_predictor_is_caught(make_order, splits):
     """Eleven of twelve rows are "yes" whatever they say: the trained model says yes to all, and 0.9167 looks well."""
     label = np.array(["no" if n % 12 == 0 else "yes" for n in range(108)], dtype=object)

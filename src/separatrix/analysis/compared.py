@@ -83,7 +83,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+def _read_run_source(path: Path, name: str, given: Any, wanted: CompareRecipe, verify: bool) -> ComparedFolder:
     """A run: its scores, the outputs of its last frame, its answers."""
     from separatrix.learn.trajectory import read_frames, subsample
 
@@ -113,6 +113,8 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
     if frames and not sets:  # a row with several labels has no one colour
         table = run.answers("validation")
         rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
+        if "rmse" in scores and wanted.label is None:  # numbers to predict are no classes, whole ones neither
+            table = table.drop(columns=["label", "predicted"])
         points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
         numbers = points.values
     plane = OutputPlane.read(run.folder / "predictions") if run.folder is not None else given.plane

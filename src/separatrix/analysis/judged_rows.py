@@ -84,16 +84,21 @@ def class_numbers(labels: Any, name: str, *, sets: bool = False) -> tuple[NDArra
         sets: cells hold several labels, so that each row may have a cell of its own.
 
     Raises:
-        DataError: one class, numbers that are no classes, or hardly two rows of a class.
+        DataError: fewer than four rows (of sets: two), one class, numbers that are no classes, or hardly two rows of a
+            class.
     """
     if labels.dtype.kind == "f" and (labels.dropna() % 1).any():
         raise DataError(f"the column {name!r} holds numbers, not classes", got="fractions", hint="name another --label")
     codes, classes = encode(labels, by_row=True)  # no figure depends on a name
     known = int((codes >= 0).sum())
+    least = 2 if sets else 4  # rows: two classes of two
+    if known < least:
+        head = f"the rows with a label in the column {name!r} are too few to judge each other"
+        raise DataError(head, got=known, expected=f"{least} or more")
     most = known if sets else min(_MOST_CLASSES, known // 2)
     if not 2 <= len(classes) <= most:
         got = f"{len(classes)} different values in {known} rows"
-        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {max(2, most)}")
+        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {most}")
     return codes, tuple(map(str, classes))
 
 

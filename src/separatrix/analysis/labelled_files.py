@@ -31,6 +31,7 @@ from separatrix.texts.opened import split_name
 from separatrix.texts.pairs import SECOND, shown
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
 from separatrix.texts.set_checks import joined_labels
+from separatrix.texts.table import refuse_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ def read_texts(source: Any, recipe: SuspectsRecipe, loading: LoadRecipe, progres
     texts = load_texts(whole, **columns, **recipes.to_dict(loading))
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
+    refuse_equal(texts)
     if texts.kind != "sets":
         class_numbers(pd.Series(texts.label), recipe.label)  # refused before the model runs
     from separatrix.models.candidates import chosen_candidates

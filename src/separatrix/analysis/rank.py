@@ -45,6 +45,7 @@ from separatrix.texts import Splits, duplicates, overlap
 from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
+from separatrix.texts.table import refuse_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,6 +240,7 @@ def rank(
     reading = {name: options.pop(name) for name in sorted(SPLITTING & {*options})}  # type: ignore[misc]
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
+    refuse_equal(splits.train)
     splits = sampled_parts(settle_rare(splits) if splits.train.kind == "sets" else splits, wanted)
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,

@@ -21,9 +21,10 @@ from separatrix.learn.trained.saved import check_input_kind
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.arrays import NEW, column, new_texts, sides
-from separatrix.texts.columns import name_warnings, refuse_unlabelled
+from separatrix.texts.columns import name_warnings, refuse_missing, refuse_unlabelled
 
 TRAINING, VALIDATION = "training data", "validation data"
+LEAVE_OUT = "leave them out of X and y"
 
 
 def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,9 +77,10 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
         table = Texts.of(texts, sets.cells, groups, source=source, weight=rows, pair=pair)
         return LabelledTexts(table, sets.classes)
     given = _given(y, source)
+    refuse_missing(given, source, "label", LEAVE_OUT)
     labels = _whole(given, source)
     if labels and all(type(label) is int for label in labels):
-        hint = "leave them out of X and y; if -1 is a class, write other numbers (0 and 1, say) or names"
+        hint = f"{LEAVE_OUT}; if -1 is a class, write other numbers (0 and 1, say) or names"
         refuse_unlabelled(labels, source, hint)
     table = Texts.of(texts, labels, groups, source=source, weight=rows, pair=pair)
     if groups is not None:
@@ -93,12 +95,13 @@ def measured(X: Any, y: Any, source: str, *, weight: Any = None) -> LabelledText
         DataError: lengths differ; a text or number is missing; a target is no number.
     """
     given = _given(y, source)
+    refuse_missing(given, source, "label", LEAVE_OUT)
     strange = [row for row, value in enumerate(given) if isinstance(value, bool) or not _is_number(value)]
     if strange:
         got = f"{given[strange[0]]!r} in row {strange[0]} (counted from 0)"
         hint = "use PromptClassifier for classes"
         raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
-    numbers = np.array([np.nan if value is None else float(value) for value in given])
+    numbers = np.array([float(value) for value in given])
     first, pair = sides(X, source)
     texts = Texts.of(first, numbers, source=source, weight=_weights(weight, source), pair=pair)
     return LabelledTexts(texts, None)
@@ -118,7 +121,7 @@ def _weights(weight: Any, source: str) -> list[Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
+    return isinstance(value, int | float)
 
 
 def _whole(labels: list[Any], source: str) -> list[Any]:

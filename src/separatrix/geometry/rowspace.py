@@ -25,10 +25,16 @@ class RowSpace:
 
     @classmethod
     def of(cls, rows: Matrix) -> RowSpace:
-        """Turn rows (rows, width) into their own directions if there are fewer of these than columns."""
+        """Turn rows (rows, width) into their own directions if there are fewer of these than columns.
+
+        >>> RowSpace.of(np.zeros((2, 3))).coordinates.tolist()
+        [[0.0], [0.0]]
+        """
         if rows.shape[1] <= rows.shape[0]:
             return cls(rows, rows, None)
         squares, left = kept_directions(rows @ rows.T)
+        if not len(squares):  # rows of zeros: one axis, on which all are 0, for models that need a column
+            return cls(rows, np.zeros((len(rows), 1)), np.zeros((1, len(rows))))
         scale = np.sqrt(squares)
         return cls(rows, left * scale, (left / scale).T)
 

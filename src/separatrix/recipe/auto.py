@@ -24,7 +24,8 @@ class RaceRecipe:
     )
 
     def __post_init__(self) -> None:
-        read_budget(self.budget)
+        if not read_budget(self.budget):
+            raise OptionError("--budget leaves no time", got=repr(self.budget), expected="a time as 10min, 1h or 90s")
         if not self.candidates:
             raise OptionError("--candidates is empty", expected=f"some of {', '.join(CANDIDATES)}")
 

@@ -134,7 +134,8 @@ def name_rows(rows: Sequence[int]) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {listed}{more} (counted from 0)"
 
 
-def _refuse_missing(values: Sequence[object], source: str, what: str, hint: str = FILL_IN) -> None:
+def refuse_missing(values: Sequence[object], source: str, what: str, hint: str = FILL_IN) -> None:
+    """Raise a `DataError` where a cell of these values holds nothing: an empty text, None or NaN."""
     rows = [row for row, value in enumerate(values) if is_missing(value)]
     if rows:
         raise DataError(f"{source}: {len(rows)} of {len(values)} rows have no {what}", got=name_rows(rows), hint=hint)
@@ -170,7 +171,7 @@ def text_column(values: Sequence[object], source: str, *, keep_blank: bool = Fal
     if keep_blank:
         values = ["" if is_missing(value) else value for value in values]
     else:
-        _refuse_missing(values, source, "text")
+        refuse_missing(values, source, "text")
     texts = [str(value) for value in values if isinstance(value, str)]  # np.str_ becomes a plain str
     if len(texts) < len(values):
         row = next(row for row, value in enumerate(values) if not isinstance(value, str))
@@ -182,7 +183,7 @@ def text_column(values: Sequence[object], source: str, *, keep_blank: bool = Fal
 
 def group_column(values: Sequence[object], source: str) -> np.ndarray:
     """The groups as names: (rows,) object array of str."""
-    _refuse_missing(values, source, "group")
+    refuse_missing(values, source, "group")
     groups = [str(value) for value in values]
     refuse_broken(groups, source, "group")
     return _names(groups)
@@ -197,7 +198,7 @@ def weight_column(values: Sequence[object], source: str) -> np.ndarray:
     >>> weight_column([2, 0.5], "a.csv")
     array([2. , 0.5])
     """
-    _refuse_missing(values, source, "weight")
+    refuse_missing(values, source, "weight")
     weights = np.array([_weight(value) for value in values])
     for row in np.flatnonzero(~((weights >= 0) & (weights < np.inf))).tolist():
         head = f"{source}: the weight in row {row} (counted from 0) cannot be used"
@@ -226,7 +227,7 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
     (array([2, 1]), array([2. , 0.5]))
     """
     plain = plain_cells(values)
-    _refuse_missing(plain, source, "label", f"{FILL_IN}, or type --drop-unlabelled")
+    refuse_missing(plain, source, "label", f"{FILL_IN}, or type --drop-unlabelled")
     labels: list[Any] = [str(value) if isinstance(value, bool) else value for value in plain]
     kinds = {type(label) for label in labels}
     if kinds == {str}:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
+import numpy as np
+
+from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.texts.audit import duplicates, overlap
 from separatrix.texts.split import KEPT
@@ -66,6 +70,38 @@ def _refuse_single(part: str, table: Texts, rest: Texts, hint: str) -> None:
             expected="3 different texts of a class: two to learn from, one to hold out",
             hint=hint,
         )
+
+
+def draw_spare(table: Texts, share: float, seed: int) -> np.ndarray | None:
+    """Rows of groups that keep others, (rows,) bool; None where no group has a row to spare.
+
+    The share is one of the rows whose group has more than one. Without groups all rows are of one.
+
+    >>> draw_spare(Texts.of(["t", "u", "v", "w"], None, ["a", "a", "b", "c"]), 0.5, seed=0).sum()
+    np.int64(1)
+    """
+    group = np.zeros(len(table), np.int64) if table.group is None else encode(table.group)[0]
+    numbered = replace(table, id=np.arange(len(table)))
+    try:
+        _, held, _ = hold_out_part("seen", numbered.where(np.bincount(group)[group] > 1), share, seed)
+    except DataError:  # too few rows, in all or of each class
+        return None
+    drawn = np.isin(numbered.id, held.id)
+    drawn &= np.isin(group, group[~drawn])  # a group that was drawn whole stays
+    return drawn if drawn.any() else None
+
+
+def refuse_last_group(table: Texts, rest: Texts) -> None:
+    """Refuse to hold out whole groups for test where that leaves one, which cannot be parted for validation."""
+    groups, left = (set() if texts.group is None else {*texts.group.tolist()} for texts in (table, rest))
+    if len(left) > 1:
+        return
+    got, expected, hint = f"{len(groups)} groups", "3 groups or more", "type --test 0 to hold out for validation alone"
+    if len(groups) > 2:
+        got = f"{len(groups) - 1} of {len(groups)} groups held out for test"
+        expected, hint = "two groups that are left", f"{hint}, or a smaller --test"
+    head = f"{table.source}: whole groups cannot be held out for both test and validation"
+    raise DataError(head, got=got, expected=expected, hint=hint)
 
 
 def hold_out(table: Texts, seed: int) -> tuple[Texts, Texts]:

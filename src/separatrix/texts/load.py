@@ -25,7 +25,7 @@ from separatrix.recipe.core import checked, flag, option_names
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, as_columns, same_kind
 from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
-from separatrix.texts.holdout import hold_out_part
+from separatrix.texts.holdout import draw_spare, hold_out_part, refuse_last_group
 from separatrix.texts.hub import (
     dataset_parts,
     is_datasets_object,
@@ -93,13 +93,18 @@ class Splits:
         """Hold out a share of the training rows as the part "seen".
 
         Where whole groups are held out, scores on them say little alone: they are compared with scores on new rows of
-        groups that were trained on.
+        groups that were trained on. A group gives rows only where it keeps some; where none can be drawn, there is no
+        such part, and a note says so.
 
         >>> table = Texts.of(["a", "b"] * 20, ["x", "y"] * 20)
         >>> {name: len(part) for name, part in Splits(table, table, None, ()).with_seen(0.25).parts.items()}
         {'train': 30, 'validation': 40, 'seen': 10}
         """
-        train, seen, _ = hold_out_part("seen", self.train, share, seed)
+        drawn = draw_spare(self.train, share, seed)
+        if drawn is None:
+            note = "seen: none, because no group of the training rows has a row to spare"
+            return replace(self, notes=(*self.notes, note))
+        train, seen = self.train.where(~drawn), self.train.where(drawn)
         note = f"seen: {len(seen)} of {len(self.train)} training rows held out, of groups that are trained on"
         return replace(self, train=train, seen=seen, notes=(*self.notes, note))
 
@@ -262,6 +267,8 @@ def _split_table(table: Texts, validation: float, test: float, seed: int, by: st
     if test > 0:
         rest, tested, how = hold_out_part("test", table, test, seed, by)
         notes.append(f"test: {len(tested)} of {len(table)} rows of {table.name} held out {how}")
+    if by == "group" and tested is not None:
+        refuse_last_group(table, rest)
     train, checked, how = hold_out_part("validation", rest, validation, seed, by)
     which = "rows" if tested is None else "remaining rows"
     notes.append(f"validation: {len(checked)} of {len(rest)} {which} of {table.name} held out {how}")

@@ -88,7 +88,9 @@ def hold_out_stratified(
     lot = np.random.default_rng([seed, 17]).permutation(len(sizes))[first.argsort().argsort()]  # whatever the names
     counts = _largest_remainders(sizes, lot, share, wanted)
     if not counts.any():
-        hint = "give more rows, or write the labels with a decimal point if they are numbers to predict"
+        hint = "give more rows"
+        if labels.dtype.kind in "iu":
+            hint += ", or write the labels with a decimal point if they are numbers to predict"
         raise DataError(
             f"{source}: no class has two rows, so none can be held out", got=f"{len(sizes)} classes", hint=hint
         )

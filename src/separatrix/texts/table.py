@@ -359,6 +359,24 @@ def _below(above: np.ndarray | None, below: np.ndarray | None) -> np.ndarray | N
     return None if above is None or below is None else np.concatenate([above, below])
 
 
+def refuse_equal(texts: Texts) -> None:
+    """Raise a `DataError` where all rows, two or more, have one text, so that nothing can tell them apart.
+
+    >>> refuse_equal(Texts.of(["a", "a"], ["x", "y"], source="a.csv"))
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: a.csv: the texts are all equal: got 2 rows of one text, expected two different texts or more; name another column with --text
+    """  # noqa: E501
+    if len(texts) > 1 and all(text == texts.text[0] for text in texts.text):
+        got, expected = f"{len(texts)} rows of one text", "two different texts or more"
+        raise DataError(
+            f"{texts.source}: the texts are all equal",
+            got=got,
+            expected=expected,
+            hint="name another column with --text",
+        )
+
+
 def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
     """At most `per_class` rows of each class, in the order of the source; a smaller class gives all its rows.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from separatrix.texts import Texts
 
 GAP_DRAWS = 500
+GAP_ROWS = 20  # of each side; fewer, drawn again, show hardly any of the spread that new rows would have
 PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
 
 
@@ -34,8 +35,8 @@ def group_report(
 
     For each part: `probe`, how well a linear probe reads the group out of the vectors, on rows that the probe did not
     see, beside two kinds of chance (`probe_groups`); and the figures of the answers on `seen` groups (those of the
-    training rows) and on `unseen` ones, with the gap in macro-F1. A part without a seen group is compared with the part
-    "seen", where there is one.
+    training rows) and on `unseen` ones, with the gap in macro-F1 where each side has `GAP_ROWS` rows or more. A part
+    without a seen group is compared with the part "seen", where there is one.
     """
     assert train.group is not None
     known = set(train.group.tolist())
@@ -51,11 +52,11 @@ def group_report(
         report[part] = {"probe": probe_groups(answers[part].vectors, texts.group, label=gold)}
     for part, figures in report.items():
         own = sides[part]
-        if part != "seen" and "seen" not in own and "seen" in sides:
-            own = own | {"seen": sides["seen"]["seen"]}
+        if part != "seen":
+            own = {name: rows for name, rows in sides.get("seen", {}).items() if name == "seen"} | own
         figures |= {name: _figures(own[name], names) if name in own else None for name in ("seen", "unseen")}
         figures["gap"] = figures["gap_interval"] = None
-        if len(own) == 2:
+        if len(own) == 2 and _tell_gap(figures):
             figures["gap"] = figures["seen"]["macro_f1"] - figures["unseen"]["macro_f1"]
             figures["gap_interval"] = gap_interval(own["seen"], own["unseen"], len(names))
     return report
@@ -97,7 +98,15 @@ def group_notes(report: dict[str, Any]) -> list[str]:
             low, high = entry["gap_interval"]
             gap = f"{entry['gap']:+.3f} [{low:+.3f}, {high:+.3f}]"
             notes.append(f"{part}: macro-F1 on groups of the training rows less that on others: {gap}")
+        elif entry.get("seen") and entry.get("unseen"):
+            seen, unseen = entry["seen"]["rows"], entry["unseen"]["rows"]
+            rows = f"{seen} row{'s' if seen > 1 else ''} of groups of the training rows and {unseen} of others"
+            notes.append(f"{part}: {rows} cannot tell a gap in macro-F1; {GAP_ROWS} of each or more can")
     return notes
+
+
+def _tell_gap(figures: dict[str, Any]) -> bool:
+    return min(figures[side]["rows"] for side in ("seen", "unseen")) >= GAP_ROWS
 
 
 def probe_groups(vectors: np.ndarray, group: np.ndarray, *, label: np.ndarray | None = None) -> dict[str, Any] | None:

@@ -200,7 +200,7 @@ def _figures(
     cut, notes = cut_texts(trained.notes, answers)
     notes = [*splits.notes, *repeated(splits), *notes, *(f"{name}: {one}" for name, one in chosen.items())]
     groups = None
-    if splits.train.group is not None:
+    if splits.train.group is not None and targets.names:  # the figures are of classes, not of numbers
         groups = group_report(splits.train, splits.parts, answers, values, targets.names)
         notes += group_notes(groups)
     return {
