@@ -19,16 +19,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+import torch
 from studies.auto.run import AutoPlan
 from studies.auto.run import load as load_undrawn
 from studies.common import do_missing, markdown, read_runs, recipe_key, run_study, spell, study_options
 from studies.few_rows.run import heads
-from studies.many_classes.ideas import Idea, fit
+from studies.many_classes.ideas import Idea, TrainedParts, encode, fit, train
 
 from separatrix import recipe as recipes
+from separatrix.geometry.neighbors import unit_rows
 from separatrix.geometry.resample import paired_difference
 from separatrix.recipe.align import AlignRecipe
-from separatrix.texts import Classes
+from separatrix.texts import Classes, Texts
 
 HERE = Path(__file__).resolve().parent
 SETS = ("trec6", "questions", "sst2", "sst5")
@@ -44,7 +46,22 @@ FORMS: dict[str, dict[str, Any]] = {
     "pairs, 20 epochs, half the rate": PAIRS | {"epochs": 20, "lr": 1e-4},
     "pairs, 30 epochs, a quarter of the rate": PAIRS | {"epochs": 30, "lr": 5e-5},
     "supcon of balanced batches, 10 epochs": SUPCON | {"epochs": 10},
+    "nca, 6 epochs, dropout": {"temperature": 0.2, "epochs": 6, "dropout": 0.1},
+    "nca, 12 epochs, half the rate, dropout": {"temperature": 0.2, "epochs": 12, "lr": 1e-4, "dropout": 0.1},
+    "nca, 24 epochs, a quarter of the rate, dropout": {
+        "temperature": 0.2,
+        "epochs": 24,
+        "lr": 5e-5,
+        "dropout": 0.1,
+    },
+    "pairs, 20 epochs, half the rate, dropout": PAIRS | {"epochs": 20, "lr": 1e-4, "dropout": 0.1},
 }
+# Several trainings of the base, with seeds of their own: means of their weights, or of the cosines to the class means.
+SEVERAL: dict[str, tuple[int, str]] = {
+    "mean weights of 3 trainings": (3, "weights"),
+    "mean scores of 3 trainings": (3, "scores"),
+}
+ROWS = (*FORMS, *SEVERAL)
 WAYS = ("mean", "logistic", "shrunk LDA")
 
 
@@ -60,7 +77,7 @@ class FormPlan:
     @property
     def key(self) -> str:
         """Hash of what makes two runs the same."""
-        return recipe_key(asdict(self), FORMS[self.row])
+        return recipe_key(asdict(self), FORMS.get(self.row, FORMS[BASE]))
 
 
 def do_run(plan: FormPlan, data: Path) -> dict[str, Any]:
@@ -71,13 +88,32 @@ def do_run(plan: FormPlan, data: Path) -> dict[str, Any]:
     parts = {"train": splits.train.join(splits.validation), "test": splits.test}
     classes = Classes.of(np.asarray(parts["train"].label), source=plan.set)
     labels = {part: classes.encode(np.asarray(texts.label)) for part, texts in parts.items()}
-    recipe = recipes.replace(AlignRecipe(), **FORMS[plan.row], device="cpu", seed=plan.seed)
+    recipe = recipes.replace(AlignRecipe(), **FORMS.get(plan.row, FORMS[BASE]), device="cpu", seed=plan.seed)
     cpu = process_time()
-    trained = fit(Idea(plan.row), recipe, parts, labels["train"], classes.names)
+    if plan.row in SEVERAL:
+        trained = fit_several(*SEVERAL[plan.row], recipe, parts, labels["train"], classes.names)
+    else:
+        trained = fit(Idea(plan.row), recipe, parts, labels["train"], classes.names)
     answers = heads(trained, labels["train"])
     seconds = round(process_time() - cpu, 1)
     accuracy = {way: round(float(np.mean(answers[way] == labels["test"])), 4) for way in WAYS}
     return {"key": plan.key, **asdict(plan), "accuracy": accuracy, "cpu_seconds": seconds}
+
+
+def fit_several(
+    count: int, mean: str, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.ndarray, names: Sequence[str]
+) -> TrainedParts:
+    """Train with several seeds from the same weights, and encode all parts once by the mean of what was trained."""
+    seeds = [recipe.loop.seed, *(1000 * (recipe.loop.seed + 1) + number for number in range(1, count))]
+    trained = [train(Idea(mean), recipes.replace(recipe, seed=seed), parts, labels, names) for seed in seeds]
+    if mean == "scores":  # unit vectors beside each other: their cosine is the mean of the cosines
+        several = [encode(*each).vectors for each in trained]
+        return TrainedParts({part: np.hstack([unit_rows(each[part]) for each in several]) for part in parts}, None, [])
+    trainable, tensors, losses = trained[0]
+    for name, own in tensors.items():
+        if own.is_floating_point():
+            tensors[name] = torch.stack([each[name] for _, each, _ in trained]).mean(dim=0)
+    return encode(trainable, tensors, losses)
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -94,7 +130,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
         here = {(run["row"], run["set"], run["seed"]): run for run in runs if run["per_class"] == count}
         lines += [
             f"## {count} rows of each class\n",
-            markdown([_line(row, here) for row in FORMS if _has(row, here)]),
+            markdown([_line(row, here) for row in ROWS if _has(row, here)]),
             "",
         ]
     return "\n".join(lines)
@@ -135,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Do the runs that are missing, or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, help="folder with trec, sst2 and sst5")
-    parser.add_argument("--rows", nargs="+", choices=list(FORMS), default=list(FORMS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--per-class", type=int, nargs="+", default=[8, 16])
     parser.add_argument("--seeds", type=int, default=3, help="draws of the few rows (default 3)")

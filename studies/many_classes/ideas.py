@@ -264,6 +264,13 @@ def fit(
     idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.ndarray, names: Sequence[str]
 ) -> TrainedParts:
     """Train on `train` to the last epoch and encode all parts; validation chooses no epoch."""
+    return encode(*train(idea, recipe, parts, labels, names))
+
+
+def train(
+    idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.ndarray, names: Sequence[str]
+) -> tuple[EncoderTrainable, dict[str, torch.Tensor], list[float]]:
+    """What is trained, with the tokens of all parts; its tensors after the last epoch; the losses of the epochs."""
     classes = len(names)
     backbone = load_backbone(recipe.backbone)
     tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
@@ -294,10 +301,15 @@ def fit(
         group["top"] *= idea.layer_decay ** _below(group, trainable)
     result = running.run()
     best = average.sums or result.tensors
-    encoder = trainable.encoder.finished(best)
-    head = (best["weight"].numpy(), best["bias"].numpy()) if recipe.has_head else None
-    vectors = {part: encoder.encode(rows) for part, rows in tokens.items()}
-    return TrainedParts(vectors, head, [line["loss"] for line in result.metrics])
+    return trainable, best, [line["loss"] for line in result.metrics]
+
+
+def encode(trainable: EncoderTrainable, tensors: Mapping[str, torch.Tensor], losses: list[float]) -> TrainedParts:
+    """The vectors of all parts by the trained tensors."""
+    encoder = trainable.encoder.finished(tensors)
+    head = (tensors["weight"].numpy(), tensors["bias"].numpy()) if "weight" in tensors else None
+    vectors = {part: encoder.encode(rows) for part, rows in trainable.tokens.items()}
+    return TrainedParts(vectors, head, losses)
 
 
 def _below(group: Mapping[str, Any], trainable: EncoderTrainable) -> int:

@@ -5,6 +5,7 @@ import math
 
 import pytest
 from studies.auto import run as study
+from studies.auto import shorter
 from studies.common import read_runs
 
 from separatrix.texts import load_demo
@@ -69,3 +70,17 @@ def test_what_the_race_expects_of_a_method_is_what_the_screens_say():
         mean, _, sets = measured.get(name, (0.0, 0.0, 4))
         assert sets >= 4
         assert entry.ahead == pytest.approx(mean, abs=0.01)
+
+
+def test_a_screen_of_fewer_epochs_has_a_line_for_each_number_of_them():
+    runs = [
+        {"row": "align", "epochs": epochs, "set": "trec6", "seed": seed, "accuracy": 0.9 + seed / 100, "cpu_seconds": 9}
+        for epochs in (1, 6) for seed in (0, 1)
+    ]  # fmt: skip
+    shown = [line.split("|")[1:] for line in shorter.table(runs).splitlines() if line.startswith("| align ")]
+    assert [line[1].strip() for line in shown] == ["1", "6"]
+    assert all(line[2].strip().startswith("0.905 [") and line[2].strip().endswith("(2)") for line in shown)
+    plans = {
+        shorter.ShorterPlan(row, epochs, "trec6", 0).key for row in shorter.EPOCHS for epochs in shorter.EPOCHS[row]
+    }
+    assert len(plans) == sum(map(len, shorter.EPOCHS.values()))

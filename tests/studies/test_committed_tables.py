@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("prompts.run", ("RESULTS.md", "results.csv")),
         ("prompts.ensembles", ("ENSEMBLES.md",)),
         ("auto.run", ("RESULTS.md",)),
+        ("auto.shorter", ("SHORTER.md",)),
         ("alignment.run", ("RESULTS.md", "results.csv")),
         ("many_classes.run", ("RESULTS.md",)),
         ("few_rows.run", ("RESULTS.md",)),

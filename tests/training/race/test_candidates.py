@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 
 from separatrix.recipe.auto import CANDIDATES, AutoRecipe
+from separatrix.training.race import candidates, story
 from separatrix.training.race.candidates import ENTRIES
 
 
@@ -42,3 +45,10 @@ def test_of_few_rows_of_few_classes_more_is_expected_of_some_methods(rows, class
     assert ahead["probe"] == 0
     assert (ahead["align_few"] > 0) == expected
     assert any(ahead.values()) == expected
+
+
+@pytest.mark.parametrize("module", [candidates, story])
+def test_examples(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

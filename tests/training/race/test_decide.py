@@ -10,8 +10,13 @@ PILOT = Pilot(load=1.0, forward=0.01, tokens=10.0, seconds=5.0)
 COSTS = {"probe": 1.0, "align": 20.0, "finetune": 60.0}
 
 
-def standing(budget=1000.0, rows=400, names=("probe", "align", "finetune"), **ahead) -> Standing:
-    return Standing(list(names), lambda name, _rows: COSTS[name], PILOT, budget, rows, answered=100, ahead=ahead)
+def whole(name: str, _rows: int, _passes: float) -> float:
+    """A training has all its epochs, whatever time there is."""
+    return COSTS[name]
+
+
+def standing(budget=1000.0, rows=400, names=("probe", "align", "finetune"), cost=whole, **ahead) -> Standing:
+    return Standing(list(names), cost, PILOT, budget, rows, answered=100, ahead=ahead)
 
 
 def trial(name, right, seconds=10.0, rows=100, fold=0) -> Trial:
@@ -163,3 +168,39 @@ def test_a_second_training_that_will_come_is_reckoned_with():
     assert state.final_seconds("align") == state.final_seconds("align", refit=True)
     assert state.affords(Rung(100, (0,)), first=True)
     assert "align" in state.out
+
+
+def by_epochs(name: str, _rows: int, passes: float) -> float:
+    """Of up to six epochs with three passes each, two at least; a probe has one pass."""
+    return 1.0 if name == "probe" else 1.0 + 3 * min(6, max(2, int(min(passes, 99) - 1) // 3))
+
+
+def test_a_training_that_takes_too_long_has_fewer_epochs_and_is_raced_with_them():
+    """Regression: with ten minutes an encoder was left out that needs eight, and a worse method was chosen."""
+    state = standing(budget=130.0, rows=400, names=("probe", "align"), cost=by_epochs)
+    assert state.passes == pytest.approx(6400)  # half of the budget, without the time to load the model
+    assert state.affords(Rung(100, (0,)), first=True)
+    assert state.alive == ["probe", "align"]
+    assert state.training_seconds("align", 400) == pytest.approx(1 + 4 * 16)  # five of six epochs
+    assert state.training_seconds("align", 100) == pytest.approx(1 + 19)  # with fewer rows all six
+    assert state.training_seconds("align", 400, 0.0) == pytest.approx(1 + 4 * 7)
+    short = standing(budget=20.0, rows=400, names=("probe", "align"), cost=by_epochs)
+    short.leave_out()
+    assert short.out["align"][1].startswith("its shortest training on all 400 rows would take about 30 s")
+
+
+def test_in_the_end_there_are_as_many_epochs_as_time_is_left_for():
+    state = standing(budget=130.0, rows=400, names=("probe", "align"), cost=by_epochs)
+    assert state.passes_left("align") == pytest.approx((125 - 1 - 1) / 4)
+    assert state.cost("align", 400, state.passes_left("align")) == 19
+    state.trials.append(trial("align", answers(170), seconds=65.0, rows=400))
+    assert state.cost("align", 400, state.passes_left("align")) == 13  # 58 s of 4 s a pass
+    state.refits = True
+    assert state.cost("align", 400, state.passes_left("align")) == 7
+
+
+def test_a_second_training_for_which_there_is_no_time_keeps_no_candidate_out():
+    state = standing(budget=300.0, rows=400, cost=by_epochs)
+    state.trials += [trial("probe", answers(90), 2.0), trial("align", answers(180), 39.0)]
+    assert state.final_seconds("align", refit=True) > state.left - state.training_seconds("finetune", 100)
+    assert not state.too_dear("finetune", Rung(100, (0,)))

@@ -210,6 +210,18 @@ def test_where_time_leaves_one_method_the_budget_for_a_race_is_named_and_its_cur
     assert longer["second"] == "finetune"
 
 
+def test_a_winner_has_as_many_epochs_as_there_is_time_for_and_says_so(request_of, judged, monkeypatch):
+    """Regression: ten minutes did not reach for six epochs of an encoder, and another method was chosen."""
+    monkeypatch.setattr(candidates, "FEWEST_STEPS", 1)
+    request, race = choose_method(request_of(budget="90s", candidates=("align",)), Slow())
+    assert race["epochs"] == {"trained": request.recipe.loop.epochs, "usual": 6}
+    assert 1 <= request.recipe.loop.epochs < 6
+    assert race["why"][0].endswith(
+        f"It is trained for {request.recipe.loop.epochs} epochs; time does not reach for its usual 6."
+    )
+    assert choose_method(request_of(budget="10h", candidates=("align",)), Slow())[1]["epochs"] is None
+
+
 def test_a_budget_that_was_overrun_is_a_warning(few, model):
     """Regression: it was the last of the notes."""
     result = train(few, method="auto", candidates=["probe"], budget="0.1s", model=model, device="cpu")
@@ -296,7 +308,7 @@ def test_estimators_read_a_raced_run(request_of, judged, tmp_path, monkeypatch):
     usual = module.ENTRIES["align"].recipe
     monkeypatch.setattr(
         type(module.ENTRIES["align"]), "recipe",
-        lambda self, auto, rows: recipes.replace(usual(auto, rows), epochs=1, snapshots=1),
+        lambda self, auto, rows, *_: recipes.replace(usual(auto, rows), epochs=1, snapshots=1),
     )  # fmt: skip
     request = request_of(tmp_path / "run", budget="10h", candidates=("align", "probe"))
     with verb.run_artifact(request):

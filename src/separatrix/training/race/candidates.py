@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from separatrix import recipe as recipes
 from separatrix.recipe.auto import CANDIDATES, AutoRecipe
 from separatrix.recipe.registry import Registry
-from separatrix.recipe.train import DEFAULT_MODEL
+from separatrix.recipe.train import DEFAULT_MODEL, TrainRecipe
 from separatrix.training.methods import METHODS
 from separatrix.training.request import MethodRecipe
 
@@ -18,8 +19,10 @@ FEW = 64  # rows of each class, on average
 MANY = 20  # classes
 FEW_STEPS, BATCH = 200, 32  # a head that is trained in fewer steps learns little: more epochs for few rows
 MOST_EPOCHS = 20
+SHORT_TEXT = 16.0  # tokens
+FEWEST_STEPS = 100  # of a training that is shortened: one epoch of 3,200 rows (`studies/auto`, SHORTER.md)
 STEP_PASSES = 3.0  # passes forward that a training step of an encoder takes: forward, and twice that backward
-PROMPT_PASSES = 0.3  # the same of a prompt behind texts that are kept
+PROMPT_PASSES = 2.0  # the same of a prompt behind texts that are kept, of its own tokens: its weights alone learn
 
 
 def few_rows(rows: float, classes: int) -> bool:
@@ -38,7 +41,7 @@ class RacedMethod:
     Attributes:
         method: a key of `METHODS`.
         options: what it changes in the method's recipe.
-        passes: passes forward of a row in an epoch.
+        passes: passes forward of a row in an epoch, or of the prompt's tokens.
         few: raced over few rows of few classes alone.
         instead: what is raced in its place over these, if it is a candidate too.
         many: classes from which it is raced; None: always.
@@ -82,20 +85,47 @@ class RacedMethod:
             return False
         return self.instead not in beside if few_rows(rows, classes) else not self.few
 
-    def recipe(self, auto: AutoRecipe, rows: int) -> MethodRecipe:
-        """The recipe of a training with so many rows."""
+    def recipe(self, auto: AutoRecipe, rows: int, passes: float = inf, tokens: float = SHORT_TEXT) -> MethodRecipe:
+        """The recipe of a training with so many rows.
+
+        Args:
+            auto: of the race.
+            rows: that are learnt from.
+            passes: forward of each row, for which there is time: with fewer than its epochs take it has fewer epochs.
+            tokens: of a text, on average.
+
+        >>> align = ENTRIES["align"]
+        >>> [align.recipe(AutoRecipe(), 5000, passes).loop.epochs for passes in (100, 12, 1)]
+        [6, 3, 1]
+        >>> align.recipe(AutoRecipe(), 600, 1).loop.epochs  # so few rows are not learnt in one epoch
+        6
+        """
         start: MethodRecipe = METHODS[self.method].recipe
         options = {"seed": auto.loop.seed, "class_weight": auto.loop.class_weight, **self.options}
         if self.longer:
             steps = max(1, rows // BATCH)
             options["epochs"] = max(start.loop.epochs, min(MOST_EPOCHS, -(-FEW_STEPS // steps)))
+        recipe = recipes.replace(start, **options)
+        if self.cost(recipe, tokens) > max(passes, 1.0):
+            fewest = -(-FEWEST_STEPS * BATCH // rows)
+            affordable = max(fewest, int((passes - 1.0) / self._epoch(recipe, tokens)))
+            recipe = recipes.replace(recipe, epochs=min(affordable, recipe.loop.epochs))
         trains = self.method in ("align", "finetune")  # an encoder is trained with float32 weights
         backbone = replace(auto.backbone, dtype="float32") if trains else auto.backbone
-        return replace(recipes.replace(start, **options), backbone=backbone)
+        return replace(recipe, backbone=backbone)
 
-    def cost(self, recipe: MethodRecipe) -> float:
-        """Passes forward of each row in a whole training."""
-        return 1.0 + self.passes * recipe.loop.epochs if self.passes else 1.0
+    def cost(self, recipe: MethodRecipe, tokens: float = SHORT_TEXT) -> float:
+        """Passes forward of each row in a whole training, of texts with so many tokens.
+
+        >>> prompt = ENTRIES["prompt"]
+        >>> [prompt.cost(prompt.recipe(AutoRecipe(), 5000), tokens) for tokens in (16, 160)]
+        [11.0, 2.0]
+        """
+        return 1.0 + self._epoch(recipe, tokens) * recipe.loop.epochs
+
+    def _epoch(self, recipe: MethodRecipe, tokens: float) -> float:
+        """The same of an epoch."""
+        return self.passes * recipe.prompt.tokens / tokens if isinstance(recipe, TrainRecipe) else self.passes
 
 
 # In the order in which they run; of equal ones the first is chosen. `ahead` is of the screens of `studies/auto`.

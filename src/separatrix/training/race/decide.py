@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import inf, log2
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each 
 # far one is above another differs between data sets by some 0.12 (studies/auto): 0.3 / 0.12 ** 2 = 20. Twice that:
 # a trial says what four fifths of the rows give with one draw, and by 20 two races of 16 rows in three fell to chance.
 PRIOR_ROWS = 40
+LAST_SHARE = 0.5  # of the budget, for the training after the race with as many epochs as it is raced with
 UNTRIED = 0.1  # accuracy that must be expected of a method above the cheapest one for it to be trained without a race
 
 
@@ -58,7 +59,8 @@ class Standing:
 
     Attributes:
         names: candidates in their order.
-        cost: passes forward of each row in a training of a candidate with so many rows.
+        cost: passes forward of each row in a training of a candidate with so many rows and time for so many passes; of
+            its shortest training where that is less.
         pilot: what was measured beforehand.
         budget: seconds, of the race and of the training after it.
         rows: rows that the chosen candidate is trained on.
@@ -71,7 +73,7 @@ class Standing:
     """
 
     names: Sequence[str]
-    cost: Callable[[str, int], float]
+    cost: Callable[[str, int, float], float]
     pilot: Pilot
     budget: float
     rows: int
@@ -109,35 +111,62 @@ class Standing:
             return None
         return np.concatenate([np.asarray(known[fold], dtype=bool) for fold in folds])
 
-    def training_seconds(self, name: str, rows: int) -> float:
-        """What a training with so many rows takes: by the candidate's last trial, else by the slowest of the others."""
+    @property
+    def trainings(self) -> int:
+        """How often the chosen candidate is trained whatever time is left."""
+        return 2 if self.refits else 1
+
+    @property
+    def passes(self) -> float:
+        """Passes forward of one row for which a training after the race has time: no trial has more.
+
+        So a trial with all rows is trained as the training after the race will be, and one with fewer rows longer.
+        """
+        return max(LAST_SHARE * self.budget / self.trainings - self.pilot.load, 0.0) / self.pilot.forward
+
+    def passes_left(self, name: str) -> float:
+        """Passes forward of each row for which the training after the race has time."""
+        seconds = (self.left - self.answered * self.pilot.forward) / self.trainings - self.pilot.load
+        return max(seconds, 0.0) / (self.pass_seconds(name) * self.rows)
+
+    def pass_seconds(self, name: str) -> float:
+        """What a pass forward of a row takes: by the candidate's last trial, else by the slowest of the others."""
         speed, own = self.pilot.forward, None
         for trial in self.trials:
-            cost = self.cost(trial.candidate, trial.rows)
+            cost = self.cost(trial.candidate, trial.rows, self.passes / trial.rows)
             measured = max(trial.seconds - self.pilot.load, 0.01 * trial.seconds) / (trial.rows * cost)
             if trial.candidate == name and trial.error is None:
                 own = measured
             elif cost > 1:  # another one that is trained: steps take more than passes alone
                 speed = max(speed, measured)
-        speed = speed if own is None else own
-        return self.pilot.load + speed * rows * self.cost(name, rows)
+        return speed if own is None else own
 
-    def final_seconds(self, name: str, *, refit: bool = False) -> float:
+    def training_seconds(self, name: str, rows: int, passes: float | None = None) -> float:
+        """What a training with so many rows takes: as it is raced, or with time for so many passes of each row."""
+        passes = self.passes / rows if passes is None else passes
+        return self.pilot.load + self.pass_seconds(name) * rows * self.cost(name, rows, passes)
+
+    def final_seconds(self, name: str, passes: float | None = None, *, refit: bool = False) -> float:
         """What the training after the race takes: once, or with `refit` twice; and the answers at its end."""
-        trainings = 2 if refit or self.refits else 1
-        return self.training_seconds(name, self.rows) * trainings + self.answered * self.pilot.forward
+        trainings = 2 if refit else self.trainings
+        return self.training_seconds(name, self.rows, passes) * trainings + self.answered * self.pilot.forward
 
     def rung_seconds(self, rung: Rung) -> float:
         """What a rung takes of all candidates that are not out."""
         return sum(self.training_seconds(name, rung.rows) * len(rung.folds) for name in self.alive)
 
     def leave_out(self, leader: str | None = None) -> None:
-        """Leave out what could not be trained on all rows in the time that is left; the leader, or one, stays."""
+        """Leave out what is not trained on all rows in the time that is left, however few its epochs.
+
+        The leader, or one, stays.
+        """
         for name in sorted(self.alive, key=self.final_seconds, reverse=True):
-            if name != leader and len(self.alive) > 1 and (needs := self.final_seconds(name)) > self.left:
+            needs = self.final_seconds(name, 0.0)
+            if name != leader and len(self.alive) > 1 and needs > self.left:
+                shortest = "shortest " if needs < self.final_seconds(name, inf) else ""
                 self.out[name] = (
                     "left out",
-                    f"its training on all {self.rows} rows would take about {needs:.0f} s, {self._left}",
+                    f"its {shortest}training on all {self.rows} rows would take about {needs:.0f} s, {self._left}",
                 )
 
     def affords(self, rung: Rung, *, first: bool, leader: str | None = None) -> bool:
@@ -175,7 +204,8 @@ class Standing:
         tried = {trial.candidate for trial in self.trials if trial.error is None} - {*self.out}
         if not tried or name in tried:
             return False
-        reserve = max(self.final_seconds(each, refit=True) for each in tried)
+        twice = {each: self.final_seconds(each, refit=True) for each in tried}
+        reserve = max(both if both <= self.left else self.final_seconds(each) for each, both in twice.items())
         needs = self.training_seconds(name, rung.rows) * len(rung.folds)
         if needs + reserve <= self.left:
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -36,7 +37,7 @@ from separatrix.training.race.candidates import ENTRIES
 from separatrix.training.race.decide import Pilot, Standing, Trial, trial_of
 from separatrix.training.race.rows import RaceRows, Rung
 from separatrix.training.race.story import race_figures
-from separatrix.training.request import TrainingRequest
+from separatrix.training.request import MethodRecipe, TrainingRequest
 
 Clock = Callable[[], float]
 PILOT_ROWS, WARM_ROWS = 64, 4
@@ -105,6 +106,7 @@ class Race:
     backbone: Backbone | None = None
     vectors: dict[str, np.ndarray] = field(default_factory=dict)  # pooling -> (rows, width), of rows read so far
     read: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # (rows,)
+    passes: float = inf  # forward of one row, that no trial has more of
 
     @property
     def auto(self) -> AutoRecipe:
@@ -112,9 +114,19 @@ class Race:
         assert isinstance(self.request.recipe, AutoRecipe)
         return self.request.recipe
 
-    def cost(self, name: str, rows: int) -> float:
-        """Passes forward of each row in a training."""
-        return ENTRIES[name].cost(ENTRIES[name].recipe(self.auto, rows))
+    def cost(self, name: str, rows: int, passes: float) -> float:
+        """Passes forward of each row in a training that has time for so many."""
+        return ENTRIES[name].cost(self.recipe(name, rows, passes), self.tokens)
+
+    def recipe(self, name: str, rows: int, passes: float = inf) -> MethodRecipe:
+        """The recipe of a training that has time for so many passes of each row."""
+        return ENTRIES[name].recipe(self.auto, rows, passes, self.tokens)
+
+    @property
+    def tokens(self) -> float:
+        """Of a text, on average."""
+        assert self.journal.pilot is not None
+        return self.journal.pilot.tokens
 
     def start(self) -> Standing:
         """The state before the first trial: the pilot is done."""
@@ -129,7 +141,9 @@ class Race:
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
         model = self.auto.backbone.model
         ahead = {name: ENTRIES[name].expected(rows.most, rows.classes, model) for name in entries}
-        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead, self.refits)
+        standing = Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead, self.refits)
+        self.passes = standing.passes
+        return standing
 
     @property
     def refits(self) -> bool:
@@ -210,7 +224,7 @@ class Race:
         rung = Rung(self.rows.most, self.rows.rungs(FIRST_ROWS)[0].folds)
         half = replace(rung, rows=rung.rows // 2)
         needs = sum(standing.training_seconds(chosen, each.rows) * len(rung.folds) for each in (rung, half))
-        enough = needs + standing.final_seconds(chosen, refit=True) <= standing.left
+        enough = needs + standing.final_seconds(chosen, inf, refit=True) <= standing.left
         if enough and half.rows >= 2 * KEPT * self.rows.classes:
             self.climb(standing, chosen, rung)
 
@@ -228,7 +242,7 @@ class Race:
                 continue
             rung = Rung(half, tuple(trial.fold for trial in own))
             needs = standing.training_seconds(name, half) * len(rung.folds)
-            if needs + standing.final_seconds(chosen, refit=True) <= standing.left:
+            if needs + standing.final_seconds(chosen, inf, refit=True) <= standing.left:
                 self.climb(standing, name, rung)
 
     def climb(self, standing: Standing, name: str, rung: Rung) -> None:
@@ -274,7 +288,7 @@ class Race:
                 chosen = fit_calibration(fitted.scores(blocks["validation"]), targets.values["validation"])
                 return np.asarray(sets_of(chosen.decide(scores), targets.classes.names) == judged.label, dtype=bool)
             return np.asarray(targets.classes.decode(scores.argmax(axis=1)) == judged.label, dtype=bool)
-        recipe = entry.recipe(self.auto, rows)
+        recipe = self.recipe(name, rows, self.passes / rows)
         progress = under(self.request.progress, title)
         request = for_labels(TrainingRequest(splits, recipe, entry.method, None, progress, compare=False))
         score = Evaluator.of(targets.values["train"], targets.names, self.rows.seed).quick
@@ -309,13 +323,17 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     standing, name = race.run()
     more_time = None if standing.trials or not standing.out else race.more_time(standing)
     race.extend_curve(standing, name)
-    spare = standing.final_seconds(name, refit=True) <= standing.left
+    spare = standing.final_seconds(name, inf, refit=True) <= standing.left
     refit = race.refits or (spare and not request.splits.limited)
-    entry = ENTRIES[name]
-    recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
+    entry, learnt = ENTRIES[name], len(request.splits.train)
+    recipe = recipes.replace(race.recipe(name, learnt, standing.passes_left(name)), refit=refit)
+    usual = race.recipe(name, learnt).loop.epochs
+    epochs = None if recipe.loop.epochs == usual else {"trained": recipe.loop.epochs, "usual": usual}
     if request.splits.train.kind == "sets":
         note = "in the race a row counts as right where its whole set of labels is"
         request = replace(request, splits=replace(request.splits, notes=(*request.splits.notes, note)))
     winner = for_labels(replace(request, method=entry.method, recipe=recipe))
     record = {"method": entry.method, **recipes.record(winner.recipe)}
-    return winner, race_figures(standing, rows, name, {"refit": refit, "recipe": record, "more_time": more_time})
+    return winner, race_figures(
+        standing, rows, name, {"refit": refit, "recipe": record, "more_time": more_time, "epochs": epochs}
+    )

@@ -37,7 +37,8 @@ def race_figures(standing: Standing, rows: RaceRows, name: str, more: Mapping[st
         standing: at its end.
         rows: of the race.
         name: of the chosen candidate.
-        more: what is known of the training after it, and as `more_time` the budget in which others would take part.
+        more: what is known of the training after it, as `more_time` the budget in which others would take part, and as
+            `epochs` how many it is trained for where they are fewer than usual.
     """
     lines = [_candidate(standing, each, name) for each in ENTRIES if each in (*standing.alive, *standing.out)]
     figures: dict[str, Any] = {
@@ -54,7 +55,7 @@ def race_figures(standing: Standing, rows: RaceRows, name: str, more: Mapping[st
     rivals = [line for line in lines if line["difference"] is not None]
     nearest = max(rivals, key=lambda line: (line["rows"], line["accuracy"]), default=None)
     figures["second"] = None if nearest is None else nearest["name"]
-    figures["why"] = [_first_sentence(figures, nearest), _second_sentence(figures)]
+    figures["why"] = [_first_sentence(figures, nearest) + _shorter(figures), _second_sentence(figures)]
     return figures
 
 
@@ -127,6 +128,14 @@ def _first_sentence(figures: Mapping[str, Any], nearest: Mapping[str, Any] | Non
         return f"{text}; {nearest['name']} was {lead} above it, but with so few rows more is expected of {own['name']}."
     sure = "which is real" if low > 0 and nearest["difference"]["p_value"] < CHANCE else "which may be chance"
     return f"{text}, {gap:.3f} ({low:.3f} to {high:.3f}) above {nearest['name']}, {sure}."
+
+
+def _shorter(figures: Mapping[str, Any]) -> str:
+    """That the winner has fewer epochs than it usually has, a sentence with the space before it; else nothing."""
+    epochs = figures["epochs"]
+    if epochs is None:
+        return ""
+    return f" It is trained for {epochs['trained']} epochs; time does not reach for its usual {epochs['usual']}."
 
 
 def _more_time(figures: Mapping[str, Any]) -> str:
