@@ -173,7 +173,7 @@ def explain_prompt(
     costs = _costs(model, whole, without, gold, seed)
     evaluator = Evaluator(() if classes is None else classes.names, model.scaling.mean, seed)
     chance = None if classes is None else model.probabilities(whole)
-    figures = evaluator.full(whole if classes else whole * model.scaling.scale + model.scaling.mean, gold, chance)
+    figures = evaluator.full(whole if classes else model.scaling.restored(whole), gold, chance)
     named = {} if classes is None else dict(zip(classes.names, model.label_words or (), strict=False))
     chosen = "bias" in model.objective.deciding()  # the usual level of chosen words is taken off
     return PromptExplanation(figures, words, null, costs, len(texts), named, chosen)
