@@ -231,6 +231,21 @@ def test_numbers_to_predict(cli: Cli, tmp_path: Path, rows: list[tuple[str, str]
     assert pd.read_csv(answers)["predicted"].dtype == float
 
 
+def test_errors_of_small_numbers_are_not_printed_as_zero(
+    cli: Cli, tmp_path: Path, rows: list[tuple[str, str]], quick: list[str]
+) -> None:
+    """Regression: `predict` and the table of `train` said "0.000 (0.000 to 0.000)"."""
+    value = {"cat": 1.5e-30, "dog": 2.5e-30, "bird": 4e-30}
+    data = write_csv(tmp_path / "data.csv", [(text, value[label]) for text, label in rows])
+    out, error = tmp_path / "run", r"\d[.\d]*e-3\d \(\d[.\d]*e-3\d to \d[.\d]*e-3\d\)"
+    trained = cli("train", data, *quick, "--loss", "mse", "--out", out)
+    assert re.search(rf"prompt +\S+ +test +{error}", trained.out), trained.out
+    ran = cli("predict", out, data, "--label", "label", "--explain", "--out", tmp_path / "a.csv")
+    assert len(re.findall(rf"rmse +{error}", ran.out)) == 2, ran.out
+    page = (out / "report.html").read_text()
+    assert re.search(r"root mean square error</dt>\s*<dd[^>]*>\d[.\d]*e-3\d", page)
+
+
 def test_demo_replaces_its_own_run_and_nothing_else(
     cli: Cli, tmp_path: Path, tiny: Callable[[str], Path], finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

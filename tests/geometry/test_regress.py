@@ -85,6 +85,7 @@ def test_to_dict_is_plain_json():
         ([1.0], [1.0, 2.0], {}, ShapeError, "targets and predictions differ in length"),
         ([], [], {}, DataError, "targets have no rows"),
         ([1.0, np.nan], [1.0, 2.0], {}, DataError, "targets: row 1 is not finite"),
+        ([1.0, 1e306], [1.0, 2.0], {}, DataError, r"targets are too large to be squared: got 1e\+306 in row 1"),
         ([1.0], [[1.0, 2.0]], {}, ShapeError, "predictions must be one number per row"),
         ([1.0], [1.0], {"baseline": np.nan}, DataError, "baseline: row 0 is not finite"),
         ([1.0], [1.0], {"resamples": 0}, OptionError, "resamples is out of range"),

@@ -196,6 +196,20 @@ WRONG = {  # labels of eight training rows, of two validation rows, loss, messag
     "names as numbers": (["a", "b"] * 4, ["a", "b"], "mse", "the loss mse needs numbers as labels: got names"),
     "numbers as names": ([0.5, 1.5] * 4, [0.5, 1.5], "linear", "labels are numbers to predict, not classes"),
     "one number": ([2.5] * 8, [2.5, 3.5], "mse", r"all labels are the same number: got 2\.5"),
+    "too large": (
+        [1e306, 1e300] * 4,
+        [1.0, 2.0],
+        "mse",
+        r"too large to be squared: got 1e\+306 in row 0 .*divide them",
+    ),
+    "too near": (
+        [1e-310, 2e-310] * 4,
+        [0.0, 1.0],
+        "mse",
+        "too near to each other to be squared: got a range of 1e-310",
+    ),
+    "too far": ([1.0, 2.0] * 4, [1.0, 1e40], "mse", "the label in row 1 .* is too far from those of the training rows"),
+    "one number, rounded": ([0.1] * 90, [0.1, 0.2], "mse", r"all labels are the same number: got 0\.1"),
     "no labels": (None, ["a", "b"], "linear", "has no labels; name their column with --label"),
     "no validation labels": (["a", "b"] * 4, None, "linear", "has no labels; name their column with --label"),
 }
@@ -204,7 +218,10 @@ WRONG = {  # labels of eight training rows, of two validation rows, loss, messag
 @pytest.mark.parametrize("case", WRONG)
 def test_labels_that_cannot_be_learnt(train, tmp_path, case):
     labels, held, loss, message = WRONG[case]
-    parts = Texts.of([f"the cat {n}" for n in range(8)], labels), Texts.of(["a dog", "a bird"], held)
+    parts = (
+        Texts.of([f"the cat {n}" for n in range(8 if labels is None else len(labels))], labels),
+        Texts.of(["a dog", "a bird"], held),
+    )
     with pytest.raises(DataError, match=message):
         train(parts, folder=tmp_path / "run", loss=loss)
     assert not (tmp_path / "run").exists()
@@ -235,6 +252,19 @@ def test_start_rows_hold_every_class_and_are_bounded(monkeypatch):
     assert set(labels[rows]) == {0, 1, 2}
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert rows.tolist() == start_rows(labels, 3, 0).tolist()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e30, 0.0), (1e-30, 0.0), (1.0, 1.7e9)])
+def test_numbers_of_any_size_are_learnt_as_well_as_small_ones(train, numbers, scale, shift):
+    """Regression: float32 overflowed at 1e19, and beside 1.7e9 it holds every 128th number alone."""
+    some = numbers[0].take(range(40)), numbers[1]
+    moved = tuple(replace(part, label=part.label * scale + shift) for part in some)
+    plain, other = (train(parts, loss="mse", epochs=1) for parts in (some, moved))
+    for ours, theirs in zip(plain.fitted.metrics, other.fitted.metrics, strict=True):
+        assert theirs["validation"]["rmse"] / scale == pytest.approx(ours["validation"]["rmse"], rel=1e-4)
+    answers = other.model.answer(some[1].text).labels
+    assert answers.dtype == np.float64
+    np.testing.assert_allclose((answers - shift) / scale, plain.model.answer(some[1].text).labels, rtol=1e-4)
 
 
 def test_targets_are_standardised_on_the_training_rows_alone():

@@ -1,6 +1,7 @@
 """The prompt as a model of transformers: the same logits, trained by its Trainer, saved and loaded by its functions."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from separatrix.learn.huggingface import PromptConfig, PromptForSequenceClassifi
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.objectives.base import random_head
 from separatrix.learn.prompt import start_prompt_model
+from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.batches import pad_tokens
@@ -98,6 +100,17 @@ def test_saved_and_loaded_by_auto_model(begun, tmp_path, kind):
     else:
         assert loaded.config.id2label == {0: "bird", 1: "cat", 2: "dog"}
         assert [loaded.config.id2label[row] for row in logits(loaded, TEXTS).argmax(1)] == answer.labels.tolist()
+
+
+def test_numbers_beside_a_large_mean_are_those_of_the_run(begun):
+    """Regression: in float32, times in seconds lay on a grid of 128, as answers and as labels."""
+    scaling = Scaling(1.7e9, 100.0)
+    ours = replace(begun(loss="mse"), scaling=scaling)
+    model, own = PromptForSequenceClassification.from_run(ours), ours.answer(TEXTS)
+    np.testing.assert_allclose(logits(model, TEXTS)[:, 0], own.labels, rtol=0, atol=0.1)
+    labels = torch.tensor([1.7e9 + 10 * row for row in range(len(TEXTS))], dtype=torch.float64)
+    missed = own.scores[:, 0] - scaling.standardised(labels.numpy())
+    assert model(**encoded(model, TEXTS), labels=labels).loss.item() == pytest.approx((missed**2).mean(), rel=1e-3)
 
 
 def test_the_folder_holds_the_prompt_and_no_transformer(begun, tmp_path):

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from separatrix.errors import OptionError, StoreError
 from separatrix.reports.pack import cut, data_json, data_uri, printable
+from separatrix.reports.sweep import sweep_listing
 from separatrix.reports.tables import ruler, tabulate
+from separatrix.reports.verdict import judge
+from separatrix.training.diagnostics import below_baselines
 
 
 @settings(max_examples=40)
@@ -49,7 +52,20 @@ def test_table_sets_numbers_to_the_right_and_shows_gaps():
     table = tabulate([{"method": "a", "rows": 3, "interval": (0.1, 0.2)}, {"method": "b", "rmse": 0.5}])
     assert table.headings == ["method", "rows", "interval", "RMSE"]
     assert table.numeric == [False, True, True, True]
-    assert table.rows == [["a", "3", "0.100 to 0.200", "-"], ["b", "-", "-", "0.500"]]
+    assert table.rows == [["a", "3", "0.100 to 0.200", "-"], ["b", "-", "-", "0.5"]]
+
+
+def test_an_error_has_four_digits_whatever_the_unit_of_the_labels():
+    row = {"method": "probe", "rmse": 2e-30, "interval": (1e-30, 3.14159e-30), "baseline_rmse": 1735.24, "r2": 0.5}
+    assert tabulate([row]).rows == [["probe", "2e-30", "1e-30 to 3.142e-30", "1735", "0.500"]]
+    own, ridge = row | {"method": "prompt"}, {"method": "ridge", "rmse": 2.5e-30}
+    figures = dict(judge([own, ridge], "prompt", "interval").figures)
+    assert (figures["root mean square error"], figures["interval"]) == ("2e-30", "1e-30 to 3.142e-30")
+    assert figures["best baseline: ridge"] == "2.5e-30"
+    line = {"label": "a", "runs": 2, "validation": 2e-30, "validation_low": 1e-30, "validation_high": 3e-30}
+    assert "2e-30 (1e-30 to 3e-30)" in sweep_listing([line], (), None, ["label"], metric="rmse").rows[0]
+    said = below_baselines("prompt", {"test": {"rmse": 3e-30}}, {"ridge": {"test": {"rmse": 2e-30}}})
+    assert said == ["test: the error of prompt, 3e-30, is above that of the ridge on the frozen model, 2e-30"]
 
 
 def test_ruler_needs_an_accuracy_between_0_and_1():

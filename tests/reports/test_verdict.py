@@ -71,7 +71,7 @@ def test_the_best_baseline_is_the_one_that_validation_chose():
             ("ridge", "validation", 0.6), ("k-NN", "validation", 0.8),
         ]
     ]  # fmt: skip
-    assert judge(numbers).figures[-1] == ("best baseline: ridge", "0.700")
+    assert judge(numbers).figures[-1] == ("best baseline: ridge", "0.7")
     assert judge(numbers).tone == "yes"
 
 
@@ -106,7 +106,7 @@ def test_a_baseline_of_numbers_that_is_ahead_is_named_where_the_mean_is_not_beat
     own = {"method": "prompt", "split": "test", "rmse": 1.0, "interval": (0.9, 1.1), "baseline_rmse": 1.0}
     ridge = {"method": "ridge", "split": "test", "rmse": 0.2}
     assert judge([own, ridge], "prompt").headline.endswith("the mean; ridge does better.")
-    assert "ridge with 0.950 is ahead" in judge([own, ridge | {"rmse": 0.95}], "prompt").headline
+    assert "ridge with 0.95 is ahead" in judge([own, ridge | {"rmse": 0.95}], "prompt").headline
 
 
 def test_the_test_part_goes_before_validation():
@@ -138,7 +138,7 @@ def test_regression_wants_a_small_error(own, other, tone, words):
     found = judge([{"method": "prompt", **own}, {"method": "probe", "rmse": other}])
     assert found.tone == tone
     assert words in found.headline
-    assert found.figures[2] == ("always the mean", "1.000")
+    assert found.figures[2] == ("always the mean", "1")
 
 
 def test_five_rows_cannot_say_no():

@@ -129,6 +129,17 @@ def test_a_regression(tiny, tmp_path):
         exported.quantised()
 
 
+def test_an_exported_regression_tells_numbers_apart_beside_a_large_mean(tiny, tmp_path):
+    """Regression: in float32, the answers to times in seconds lay on a grid of 128."""
+    texts = [f"{'a ' * (1 + row % 5)}cat" for row in range(60)]
+    part = sx.Texts.of(texts, [1.7e9 + 100 * (row % 5) for row in range(60)])
+    splits = sx.Splits(part.take(range(40)), part.take(range(40, 60)), None, ())
+    result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", loss="mse", device="cpu")
+    exported, own = sx.export_classifier(tmp_path / "run", out=tmp_path / "out", int8=True), result.predict(texts[:5])
+    np.testing.assert_allclose(exported.predict(texts[:5]), own["predicted"], rtol=0, atol=1.0)
+    assert len(np.unique(exported.quantised().predict(texts[:5]))) == 5
+
+
 def test_an_exported_classifier_takes_columns_of_strings_as_the_estimators_do(splits, tiny, tmp_path):
     """Regression: a string got an answer for each of its letters, a frame for each of its names, a tuple as a pair."""
     sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", pool="mean", device="cpu")

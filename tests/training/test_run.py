@@ -3,6 +3,7 @@
 import doctest
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry import baselines
 from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_nearest
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.calibrate import ScoreCalibration, probabilities
 from separatrix.geometry.reliability import reliability
 from separatrix.learn.trained.loading import load_model
 from separatrix.models.candidates import candidates
@@ -33,6 +34,7 @@ from separatrix.training import diagnostics, run
 from separatrix.training.diagnostics import misjudged
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.folder import describe_request, write_recipe
+from separatrix.training.label_sets import LabelSetEvaluator
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 
@@ -506,6 +508,19 @@ def test_quick_figures_equal_the_full_ones():
     assert numbers.full(answers, gold)["baseline_rmse"] == pytest.approx(math.sqrt(((gold - 2) ** 2).mean()))
     assert "is not below that of always answering the mean" in numbers.findings(answers + 9, gold, [])[0]
     assert numbers.findings(gold[:, None], gold, []) == []
+
+
+def test_a_figure_whose_interval_decides_stands_beside_it():
+    """Regression: "the error 1735 is not below that of always answering the mean, 2033", since its interval is not."""
+    gold = np.array([0.0, 1.0, 2.0, 3.0])
+    (error,) = Evaluator((), mean=1.5).findings(np.array([[0.0], [1.0], [2.0], [1.0]]), gold, [])
+    beside = r"the {} {} \(95 % interval {} to {}\) is not {} that of always answering {}"
+    number = r"[\d.]+"
+    assert re.fullmatch(beside.format("error", "1", number, number, "below", "the mean, 1.118"), error)
+    marks = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    sets = LabelSetEvaluator(("a", "b"), 0).deciding(ScoreCalibration("labels", thresholds=(0.5, 0.5)))
+    (score,) = sets.findings(np.where(marks, 9.0, -9.0), marks, [])
+    assert re.fullmatch(beside.format("micro-F1", "1.0000", number, "1.0000", "above", r"a, 0\.7500"), score)
 
 
 def test_the_examples_are_true():

@@ -43,7 +43,7 @@ from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.together import OF_SETS
 from separatrix.store.files import Schema, reading
-from separatrix.store.result import Lines, Listing, Result, apart, out_line, p_cell, p_words
+from separatrix.store.result import Lines, Listing, Result, apart, digits, out_line, p_cell, p_words
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -157,7 +157,7 @@ def _cell(line: Mapping[str, Any], name: str) -> str:
         return f"{value:.3f} ({line['lost_low']:.3f} to {line['lost_high']:.3f})"
     if name == "p_value":
         return p_cell(value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:{digits(name)}}" if isinstance(value, float) else str(value)
 
 
 @checks_arguments

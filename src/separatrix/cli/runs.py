@@ -26,7 +26,7 @@ from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.kinds import kind_of
-from separatrix.store.result import Lines, Listing, Printed
+from separatrix.store.result import Lines, Listing, Printed, digits
 from separatrix.training.methods import METHODS, build_recipe, method_of
 
 if TYPE_CHECKING:
@@ -216,12 +216,14 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
 
 def _figure_lines(figures: dict[str, Any]) -> Lines:
     """What `answered_figures` says, each figure with its interval."""
-    low, high = figures.get("interval", (None, None))
-    return [
-        (name, f"{value:.3f} ({low:.3f} to {high:.3f})" if isinstance(value, float) else value)
-        for name, value in figures.items()
-        if name != "interval"
-    ]
+    lines = list[tuple[str, object]]()
+    for name, value in figures.items():
+        if isinstance(value, float):
+            (low, high), shown = figures["interval"], digits(name)
+            lines.append((name, f"{value:{shown}} ({low:{shown}} to {high:{shown}})"))
+        elif name != "interval":
+            lines.append((name, value))
+    return lines
 
 
 LINE_OPTIONS = {"jsonl", "skip_bad", "text", "min_probability", "model", "device", "trust_remote_code", "quiet"}

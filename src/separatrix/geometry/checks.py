@@ -17,6 +17,7 @@ _FEWEST = 20  # rows below which an arithmetic progression may be chance
 _LOOK = 1000  # rows that rule nearly every column out
 _STRAIGHT = 1 - 1e-5  # correlation with the row number that rounding to float16 still leaves
 _SMALLEST, _LARGEST = 1e-15, 1e15  # squares and their sums are far from the ends of float32
+_LARGEST_SQUARED = 1e100  # of numbers whose squares, and those of worse answers, are summed in float64
 _APART = 0.25  # of a step, above which every number would be near a place of an index
 _BLOCK_ROWS = 65536  # rows looked at together, so that the check of a large matrix needs little memory
 
@@ -134,6 +135,24 @@ def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:
     if len(array) == 0:
         raise DataError(f"{what} have no rows", hint="give at least one row")
     return check_finite(array, what).astype(np.float64)
+
+
+def check_squared(y: ArrayLike, what: str) -> NDArray[np.float64]:
+    """As `check_values`, for numbers whose squared errors are summed: from -1e100 to 1e100.
+
+    >>> check_squared([2.0, -1e306], "targets")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: targets are too large to be squared: got -1e+306 in row 1 (counted from 0), \
+expected -1e+100 to 1e+100; divide them by a power of ten
+    """
+    values = check_values(y, what)
+    row = int(np.abs(values).argmax())
+    if abs(values[row]) > _LARGEST_SQUARED:
+        got, most = f"{values[row]:g} in row {row} (counted from 0)", f"{_LARGEST_SQUARED:g}"
+        hint = "divide them by a power of ten"
+        raise DataError(f"{what} are too large to be squared", got=got, expected=f"-{most} to {most}", hint=hint)
+    return values
 
 
 def check_weight(weight: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:

@@ -18,7 +18,10 @@ from separatrix.geometry.checks import check_finite, check_labels, check_names, 
 from separatrix.geometry.score import ClassificationScores, classification
 from separatrix.recipe.core import Plain
 
-__all__ = ["Finding", "check_finite", "check_labels", "check_output_width", "check_predictions", "histogram", "listed"]
+__all__ = [
+    "Finding", "check_finite", "check_labels", "check_output_width", "check_predictions", "histogram", "listed",
+    "with_interval",
+]  # fmt: skip
 
 LEVELS = ("warning", "error")
 
@@ -130,6 +133,16 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + rest
 
 
+def with_interval(figure: str, value: float, interval: tuple[float, float], digits: str = ".4f") -> str:
+    """A figure of a sentence that compares not it but an end of its interval.
+
+    >>> with_interval("accuracy", 0.9, (0.75, 1))
+    'the accuracy 0.9000 (95 % interval 0.7500 to 1.0000)'
+    """
+    low, high = interval
+    return f"the {figure} {value:{digits}} (95 % interval {low:{digits}} to {high:{digits}})"
+
+
 def _moves(
     scores: ClassificationScores,
     gold: NDArray[np.int64],
@@ -162,9 +175,6 @@ def _moves(
 def _no_better(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]:
     if scores.above_majority or scores.accuracy == 1.0:
         return ()
-    low, high = scores.interval
-    message = (
-        f"the accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}) is not above "
-        f"the majority baseline {scores.majority:.4f}\n{counts}"
-    )
+    accuracy = with_interval("accuracy", scores.accuracy, scores.interval)
+    message = f"{accuracy} is not above the majority baseline {scores.majority:.4f}\n{counts}"
     return (Finding("no_better", message),)

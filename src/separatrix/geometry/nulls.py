@@ -17,7 +17,7 @@ from scipy.stats import random_table
 
 from separatrix.codes import draw_rows
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
+from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_squared
 from separatrix.geometry.neighbors import count_votes
 from separatrix.geometry.rowspace import RowSpace
 from separatrix.recipe.core import Plain
@@ -153,7 +153,7 @@ def knn_regression_null(index: NDArray[np.int64], y: ArrayLike, *, permutations:
     >>> knn_regression_null(index, [0.0, 0.0, 1.0, 1.0], permutations=200).observed
     1.0
     """
-    targets = check_values(y, "targets")
+    targets = check_squared(y, "targets")
     check_same_rows(len(index), len(targets), "neighbors", "targets")
     rows = sampled(len(targets), seed)
     near = index[rows]

@@ -18,7 +18,7 @@ from separatrix.geometry.checks import (
     check_labels,
     check_matrix,
     check_same_rows,
-    check_values,
+    check_squared,
     check_weight,
 )
 from separatrix.geometry.classes import deal_folds, first_row_order
@@ -186,12 +186,12 @@ def fit_ridge(
     >>> probe.penalty, probe.scores([[3.0]]).round(1)
     (0.01, array([[6.]]))
     """
-    vectors, gold = check_matrix(x, "vectors"), check_values(y, "targets")
+    vectors, gold = check_matrix(x, "vectors"), check_squared(y, "targets")
     check_same_rows(len(vectors), len(gold), "vectors", "targets")
     vectors, gold, weights = _weighing(vectors, gold, weight)
     if validation is None:
         return _ridge(vectors, gold, penalty, weights)
-    judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
+    judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_squared(validation[1], "targets")
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "targets")
     probes = [_ridge(vectors, gold, penalty, weights) for penalty in PENALTIES]
     return min(probes, key=lambda probe: float(((probe.scores(judged)[:, 0] - judged_gold) ** 2).mean()))

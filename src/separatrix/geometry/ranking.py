@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_squared
 from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance, kept_directions
 from separatrix.geometry.scatter import class_means
 
@@ -58,7 +58,7 @@ class Evidence:
 
     def of_numbers(self, y: ArrayLike) -> float:
         """LogME of numbers (rows,)."""
-        targets = check_values(y, "targets")
+        targets = check_squared(y, "targets")
         check_same_rows(len(self.axes), len(targets), "vectors", "targets")
         return float(self._per_row(targets[:, None])[0])
 

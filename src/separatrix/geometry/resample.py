@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.checks import check_count, check_matrix, check_same_rows, check_values
+from separatrix.geometry.checks import check_count, check_matrix, check_same_rows, check_squared, check_values
 from separatrix.recipe.core import Plain
 
 _COVERED = (2.5, 97.5)  # percentiles of a 95 % interval
@@ -124,7 +124,7 @@ def bootstrap_r2(
     >>> value, low <= value <= high
     (0.8, True)
     """
-    gold, answers = check_values(y_true, "targets"), check_values(y_pred, "predictions")
+    gold, answers = check_squared(y_true, "targets"), check_values(y_pred, "predictions")
     check_same_rows(len(gold), len(answers), "targets", "predictions")
     check_count(resamples, "resamples")
     samples = [_r2(gold[drawn], answers[drawn]) for drawn in draw_rows(len(gold), resamples, seed)]

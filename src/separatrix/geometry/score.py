@@ -25,6 +25,7 @@ from separatrix.geometry.checks import (
     check_names,
     check_output_width,
     check_same_rows,
+    check_squared,
     check_values,
 )
 from separatrix.geometry.reliability import check_distributions
@@ -259,12 +260,13 @@ def regression(
 
     Raises:
         ShapeError: lengths differ, or more than one column.
+        DataError: no rows, a number that is not finite, or gold values too large to be squared.
 
     >>> scores = regression([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
     >>> round(scores.rmse, 4), scores.r2, scores.spearman, round(scores.baseline_rmse, 4)
     (0.5774, 0.5, 1.0, 0.8165)
     """
-    gold, answers = check_values(y_true, "targets"), check_values(y_pred, "predictions")
+    gold, answers = check_squared(y_true, "targets"), check_values(y_pred, "predictions")
     check_same_rows(len(gold), len(answers), "targets", "predictions")
     constant = float(gold.mean()) if baseline is None else float(check_finite(baseline, "baseline")[0])
     # Sorted, so that neither the sum nor the bootstrap depends on the order of the rows.

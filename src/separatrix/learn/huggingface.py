@@ -286,7 +286,8 @@ class PromptForSequenceClassification(PreTrainedModel):
         prompt, backbone = self.source.prompt.having(dict(self.prompt.items())), self.source.backbone
         z = read(run_prompt(prompt, text, backbone), self.source.recipe.prompt, backbone)
         scores, scaling = self.objective.scores(z), self.source.scaling
-        logits = scores if self.source.classes is not None else scores * scaling.scale + scaling.mean
+        # Numbers in their own unit are float64, as `Scaling` has them.
+        logits = scores if self.source.classes is not None else scores.double() * scaling.scale + scaling.mean
         output = SequenceClassifierOutput(loss=None if labels is None else self._loss(z, labels), logits=logits)
         return output.to_tuple() if return_dict is False else output
 
@@ -326,7 +327,7 @@ class PromptForSequenceClassification(PreTrainedModel):
         labels = labels.to(z.device).reshape(-1)
         if self.source.classes is None:
             scaling = self.source.scaling
-            labels = (labels.to(z.dtype) - scaling.mean) / scaling.scale
+            labels = (labels.double() - scaling.mean) / scaling.scale
         elif labels.is_floating_point():
             what = "labels are class numbers, in the order of config.id2label"
             raise DataError(what, got=str(labels.dtype), expected="whole numbers (rows,)")

@@ -180,8 +180,8 @@ def _in_unit(score: Score, targets: Targets) -> Score:
     """Numbers are trained standardised, but their errors are given in their own unit."""
     if targets.classes is not None:
         return score
-    mean, scale = targets.scaling.mean, targets.scaling.scale
-    return lambda scores, y: score(scores * scale + mean, y * scale + mean)
+    restored = targets.scaling.restored
+    return lambda scores, y: score(restored(scores), restored(y))
 
 
 def _start(job: Job[TrainRecipe], trainable: PromptTrainable, objective: Objective, targets: Targets) -> Training:

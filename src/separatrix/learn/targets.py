@@ -8,16 +8,35 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from separatrix.errors import DataError
+from separatrix.geometry.checks import check_squared
 from separatrix.texts import Classes, Texts
 from separatrix.texts.label_sets import indicator, set_names
+
+FARTHEST = 1e15  # standard deviations from the mean of the training rows: float32 holds the square
+CLOSEST = 1e-100  # range of the training rows whose square float64 holds
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Numbers to predict are trained standardised; this turns them back."""
+    """Numbers to predict are trained standardised; this turns them back, both in float64.
+
+    Float32 has seven digits: beside a large mean, of times in seconds say, it rounds away what tells rows apart.
+
+    >>> scaling = Scaling(mean=1.7e9, scale=100.0)
+    >>> scaling.restored(scaling.standardised(np.array([1700000001.5]))).tolist()
+    [1700000001.5]
+    """
 
     mean: float = 0.0
     scale: float = 1.0
+
+    def standardised(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers in their own unit as standard deviations from the mean, float64."""
+        return (np.asarray(numbers, np.float64) - self.mean) / self.scale
+
+    def restored(self, scores: np.ndarray) -> np.ndarray:
+        """Standardised numbers in their own unit, float64."""
+        return np.asarray(scores, np.float64) * self.scale + self.mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +63,7 @@ class Targets:
         """What the loss sees: class numbers, or standardised float32."""
         if self.classes is not None:
             return self.values
-        mean, scale = self.scaling.mean, self.scaling.scale
-        return {part: ((values - mean) / scale).astype(np.float32) for part, values in self.values.items()}
+        return {part: self.scaling.standardised(values).astype(np.float32) for part, values in self.values.items()}
 
 
 def encode(parts: Mapping[str, Texts], task: str) -> Targets:
@@ -54,7 +72,8 @@ def encode(parts: Mapping[str, Texts], task: str) -> Targets:
     The task is "classify" or "regress".
 
     Raises:
-        DataError: labels missing, one class or one number only, a label never seen in training, names to regress on.
+        DataError: labels missing, one class or one number only, a label never seen in training, names to regress on,
+            numbers too large, too near or too far from each other to be computed with.
 
     >>> encode({"train": Texts.of(["x", "y"], ["b", "a"]), "test": Texts.of(["z"], ["b"])}, "classify").values["test"]
     array([1])
@@ -76,8 +95,29 @@ def encode(parts: Mapping[str, Texts], task: str) -> Targets:
         classes = Classes.of(labels["train"], source=train.source)
         ids = {part: classes.encode(column, source=parts[part].source) for part, column in labels.items()}
         return Targets(ids, classes)
-    numbers = {part: np.asarray(column, dtype=np.float64) for part, column in labels.items()}
-    mean, scale = float(numbers["train"].mean()), float(numbers["train"].std())
-    if not scale:
-        raise DataError(f"{train.source}: all labels are the same number", got=mean, hint="there is nothing to predict")
-    return Targets(numbers, None, Scaling(mean, scale))
+    numbers = {part: check_squared(column, f"{parts[part].source}: the labels") for part, column in labels.items()}
+    scaling = _scaling(numbers["train"], train.source)
+    for part, values in numbers.items():
+        _check_near(values, scaling, parts[part].source)
+    return Targets(numbers, None, scaling)
+
+
+def _scaling(numbers: np.ndarray, source: str) -> Scaling:
+    """Mean and deviation of the training rows."""
+    spread = float(np.ptp(numbers))  # the deviation of equal numbers may be a rounding error
+    if not spread:
+        hint = "there is nothing to predict"
+        raise DataError(f"{source}: all labels are the same number", got=float(numbers[0]), hint=hint)
+    if spread < CLOSEST:
+        what, hint = "the labels are too near to each other to be squared", "multiply them by a power of ten"
+        raise DataError(f"{source}: {what}", got=f"a range of {spread:.3g}", expected=f"{CLOSEST:g} or more", hint=hint)
+    return Scaling(float(numbers.mean()), float(numbers.std()))
+
+
+def _check_near(numbers: np.ndarray, scaling: Scaling, source: str) -> None:
+    """Refuse a label that overflows a loss in float32."""
+    row = int(np.abs(numbers - scaling.mean).argmax())
+    if abs(numbers[row] - scaling.mean) > FARTHEST * scaling.scale:
+        what = f"the label in row {row} (counted from 0) is too far from those of the training rows"
+        expected = f"at most {FARTHEST:g} standard deviations ({scaling.scale:.4g}) from their mean, {scaling.mean:.4g}"
+        raise DataError(f"{source}: {what}", got=f"{numbers[row]:g}", expected=expected)

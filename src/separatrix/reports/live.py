@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from separatrix.reports.page import fill, part
 from separatrix.reports.sections import curve_panels
-from separatrix.reports.tables import HEADINGS, tabulate
+from separatrix.reports.tables import tabulate
+from separatrix.store.result import digits
 
 TRAINING, STOPPED, FINISHED = "training", "stopped", "finished"
-NAMES = {"loss": "loss (validation)", **HEADINGS}
+LOSS = {"loss": "loss (validation)"}
 SHOWN = 20  # last epochs, and last trials, of the tables
 
 
@@ -46,7 +47,12 @@ class LiveTraining:
         done = int(self.metrics[-1].get("epoch", 0)) if self.metrics else 0
         figures = self.metrics[-1].get("validation", {}) if self.metrics else {}
         score = next(
-            (f"; {name} {figures[name]:.3f} on validation rows" for name in ("accuracy", "rmse") if name in figures), ""
+            (
+                f"; {name} {figures[name]:{digits(name)}} on validation rows"
+                for name in ("accuracy", "rmse")
+                if name in figures
+            ),
+            "",
         )
         score += f" (majority {figures['majority']:.3f})" if score and "majority" in figures else ""
         if self.state == FINISHED:
@@ -66,7 +72,7 @@ def live_part(training: LiveTraining) -> str:
     drawn = curve_panels(training.metrics)
     lines = [
         {"epoch": line.get("epoch"), "loss (train)": line.get("loss")}
-        | {NAMES.get(name, name): value for name, value in line.get("validation", {}).items() if name != "majority"}
+        | {LOSS.get(name, name): value for name, value in line.get("validation", {}).items() if name != "majority"}
         for line in training.metrics[-SHOWN:]
     ]  # fmt: skip
     trials = [

@@ -90,8 +90,12 @@ def setting(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else show(value)
 
 
-def show(value: Any) -> str:
+def show(value: Any, digits: str | None = None) -> str:
     """A value as the page shows it: scores as fractions with three digits, intervals as "low to high".
+
+    Args:
+        value: anything that a table holds.
+        digits: format of floats, where they are no scores.
 
     >>> show(0.95432), show((0.9, 0.97)), show(171), show(None), show(12345.678), show(True), show(-0.0001)
     ('0.954', '0.900 to 0.970', '171', '-', '12346', 'yes', '0.000')
@@ -103,8 +107,10 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
+        if digits is not None:
+            return f"{value:{digits}}"
         return f"{value:z.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, (list, tuple)):
         numbers = len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
-        return (" to " if numbers else ", ").join(show(part) for part in value)
+        return (" to " if numbers else ", ").join(show(part, digits) for part in value)
     return str(value)

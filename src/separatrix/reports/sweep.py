@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from separatrix.store.result import Listing, cell, p_cell
+from separatrix.store.result import Listing, cell, digits, p_cell
 
 Record = Mapping[str, Any]
 ROW, MODEL = "row", "model"
@@ -35,6 +35,8 @@ def sweep_listing(
     reference: str | None,
     named: Sequence[str],
     tuned: Sequence[str] = (),
+    *,
+    metric: str,
 ) -> Listing:
     """Settings with their figures and what they cost.
 
@@ -43,6 +45,7 @@ def sweep_listing(
         costs: a mapping for each line, or none.
         reference: the row that others are compared with.
         named: columns that say which setting a line is.
+        metric: what the figures are.
         tuned: those whose value validation chose: other values, and settings without a run, are left out.
     """
     pairs = list(zip(lines, costs or [{}] * len(lines), strict=True))
@@ -60,7 +63,7 @@ def sweep_listing(
     rows = []
     for line, cost in pairs:
         cells = [str(line.get(name, "-")) for name in named] + [_runs(line)]
-        cells += [_with_interval(line, name) for name in figures]
+        cells += [_with_interval(line, name, digits(metric, ".4f")) for name in figures]
         cells += [(p_cell if name == "p_holm" else cell)(line.get(name)) for name in more]
         rows.append(cells + [_cost(cost, name) for name in of_cost])
     return Listing(headings, rows, [bool(line.get("chosen")) for line, _ in pairs])
@@ -113,13 +116,13 @@ def _runs(line: Record) -> str:
     return str(done) if done >= planned else f"{done} of {planned}"
 
 
-def _with_interval(line: Record, name: str) -> str:
+def _with_interval(line: Record, name: str, shown: str) -> str:
     if name not in line:
         return "-"
     sign = "+" if name == "difference" else ""
     if f"{name}_low" not in line:
-        return f"{line[name]:{sign}.4f}"
-    return f"{line[name]:{sign}.4f} ({line[f'{name}_low']:.4f} to {line[f'{name}_high']:.4f})"
+        return f"{line[name]:{sign}{shown}}"
+    return f"{line[name]:{sign}{shown}} ({line[f'{name}_low']:{shown}} to {line[f'{name}_high']:{shown}})"
 
 
 def _cost(cost: Record, name: str) -> str:

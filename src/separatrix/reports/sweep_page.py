@@ -34,7 +34,8 @@ def sweep_section(name: str, number: int, folder: Path, result: Record, beside: 
         notes.append(f"texts run {cache['built']} times for {cache['used']} uses, {cache['saved']:.0f} s saved")
     view = {
         "warnings": warnings, "best": list(result.get("best", ())), "notes": notes, "states": states, "tuned": tuned,
-        "metric": result["metric"], "table": sweep_listing(shown, [cost for _, cost in kept], reference, named),
+        "metric": result["metric"],
+        "table": sweep_listing(shown, [cost for _, cost in kept], reference, named, metric=result["metric"]),
     }  # fmt: skip
     data = {
         "metric": result["metric"], "axes": _columns(shown, named, tuned),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
-from separatrix.store.result import Listing, p_cell
+from separatrix.store.result import IN_UNIT, Listing, digits, p_cell
 from separatrix.view.curves import number
 
 ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # shares of rows that the report lists
@@ -62,8 +62,15 @@ def tabulate(
         keys = [key for key in columns if key in keys]
     numeric = [not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys]
     headings = [named.get(key, str(key).replace("_", " ")) for key in keys]
-    cells = [[(p_cell if key in P_VALUES else show)(row.get(key)) for key in keys] for row in rows]
+    cells = [[_table_cell(row, key) for key in keys] for row in rows]
     return Listing(headings, cells, tuple(strong) or (False,) * len(cells), numeric)
+
+
+def _table_cell(row: Mapping[str, Any], key: str) -> str:
+    if key in P_VALUES:
+        return p_cell(row.get(key))
+    of_error = key in IN_UNIT or (key == "interval" and row.get("rmse") is not None)
+    return show(row.get(key), digits("rmse") if of_error else None)
 
 
 def ruler(row: Mapping[str, Any]) -> ScoreRange | None:

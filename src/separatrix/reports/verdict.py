@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
+from separatrix.store.result import digits
 from separatrix.view.curves import number
 
 Record = Mapping[str, Any]
@@ -197,23 +198,24 @@ def _values(row: Record, others: Sequence[Record], best: Record | None, interval
     """Regression: a smaller error is better."""
     error = number(row, "rmse")
     low, high = _ends(row, error)
+    shown = digits("rmse")
     constant = _first(number(row, "baseline_rmse"), *(_score(o, "rmse") for o in others if _is_majority(o)))
     rival = math.inf if best is None else _score(best, "rmse", math.inf)
     if math.isfinite(constant) and high >= constant:
         against = "no" if low > HARDLY * constant else "not known"
         ahead = f"; {best.get('method')} does better" if best is not None and rival < low else ""
         if best is not None and low <= rival < error:
-            ahead = f"; {best.get('method')} with {rival:.3f} is ahead, within the interval"
+            ahead = f"; {best.get('method')} with {rival:{shown}} is ahead, within the interval"
         tone, headline = _not_above(row, against, "always answering the mean", ahead)
     elif rival < low:
         tone, headline = "mixed", f"The values are predicted, but {best and best.get('method')} does better."
     else:
         tone, headline = "yes", "Yes - the values are predicted better than by their mean."
-    figures = [("root mean square error", show(error))]
-    figures.append((interval, show((low, high)) if row.get("interval") else "not given"))
-    figures.append(("always the mean", show(constant)))
+    figures = [("root mean square error", show(error, shown))]
+    figures.append((interval, show((low, high), shown) if row.get("interval") else "not given"))
+    figures.append(("always the mean", show(constant, shown)))
     if best is not None:
-        figures.append((f"best baseline: {best.get('method')}", show(best.get("rmse"))))
+        figures.append((f"best baseline: {best.get('method')}", show(best.get("rmse"), shown)))
     return Verdict(tone, headline, _where(row), tuple(figures))
 
 

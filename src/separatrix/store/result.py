@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 APART = {"apart": True}
+IN_UNIT = ("rmse", "mae", "baseline_rmse")  # figures in the unit of the labels
 # The picture that a notebook shows, the first that a folder has.
 PICTURES = (
     "pictures/confusion.png", "pictures/numbers.png", "pictures/clusters.png", "map.png", "sizes.png", "maps.png",
@@ -220,6 +221,15 @@ def as_text(parts: Sequence[Listing | Lines]) -> str:
 def cell(value: Any) -> str:
     """A figure of a table."""
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def digits(figure: str, share: str = ".3f") -> str:
+    """The format of a figure: an error in the unit of the labels, of any size, has four significant digits.
+
+    >>> f"{1735.24:{digits('rmse')}}, {2e-30:{digits('mae')}}, {0.5:{digits('accuracy')}}"
+    '1735, 2e-30, 0.500'
+    """
+    return ".4g" if figure in IN_UNIT else share
 
 
 def p_cell(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from separatrix.store.result import digits
 from separatrix.sweeps.settings import MODEL, ROW
 from separatrix.view.canvas import save
 from separatrix.view.cells import heatmap
@@ -94,7 +95,7 @@ def _heat(runs: Sequence[Record], axes: tuple[str, str], metric: str, folder: Pa
     labels = ([f"{axes[0]}={value}" for value in names[0]], [f"{axes[1]}={value}" for value in names[1]])
     note = f"mean over seeds that every cell has ({len(seeds)}) and whatever else differs; framed: the best"
     save(
-        heatmap(cells, labels, title=f"validation {metric}", note=note, best=best),
+        heatmap(cells, labels, title=f"validation {metric}", note=note, best=best, digits=digits(metric)),
         folder / f"{axes[0]}_by_{axes[1]}.png",
     )
 

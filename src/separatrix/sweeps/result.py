@@ -85,7 +85,8 @@ class SweepResult(Result):
         return self.columns or setting_columns(self.lines)  # earlier versions did not keep their order
 
     def _listing(self, *, costs: bool) -> Listing:
-        return sweep_listing(self.lines, self.costs if costs else (), self.reference, self._named)
+        shown = self.costs if costs else ()
+        return sweep_listing(self.lines, shown, self.reference, self._named, metric=self.metric)
 
     def _picture(self) -> Path | None:
         """The figure against the first axis that was drawn, before what is of every folder."""

@@ -22,6 +22,7 @@ from separatrix.reports.sweep import setting_columns
 from separatrix.scale.executors import load_ahead
 from separatrix.store.files import read_json, read_lines
 from separatrix.store.folder import RESULT
+from separatrix.store.result import digits
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
 from separatrix.sweeps.guided import GuidedRounds
 from separatrix.sweeps.plan import Planner, SweepLine, SweepPlan
@@ -363,7 +364,8 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
             continue
         validation, test = winner.mean("validation"), winner.mean(TEST)
         assert validation is not None
-        of_test = "" if test is None else f", {_figure(test)} on test"
+        shown = digits(winner.metric, ".4f")
+        of_test = "" if test is None else f", {_figure(test, shown)} on test"
         seeds = "one seed" if validation.runs == 1 else f"{validation.runs} seeds"
         level = (
             sum(
@@ -373,14 +375,16 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
             - 1
         )
         others = f" (level with {level} other{'s' * (level > 1)}; the first of them is taken)" if level else ""
-        chosen = f"{winner.line.setting.label}: the best of {tries} rows on validation{others}, {_figure(validation)}"
+        chosen = (
+            f"{winner.line.setting.label}: the best of {tries} rows on validation{others}, {_figure(validation, shown)}"
+        )
         sentences.append(f"{chosen}{of_test}; {seeds}")
     return sentences
 
 
-def _figure(mean: MeanInterval) -> str:
+def _figure(mean: MeanInterval, shown: str) -> str:
     """A mean as the sentences have it, with its interval where there are several runs."""
-    return f"{mean.mean:.4f}" + ("" if mean.low is None else f" ({mean.low:.4f} to {mean.high:.4f})")
+    return f"{mean.mean:{shown}}" + ("" if mean.low is None else f" ({mean.low:{shown}} to {mean.high:{shown}})")
 
 
 def _notes(figures: Sequence[LineFigures], lines: Sequence[SweepLine]) -> list[str]:

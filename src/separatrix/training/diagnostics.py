@@ -14,6 +14,7 @@ from separatrix.learn.targets import Targets
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.models.tokens import is_unread
 from separatrix.reports.tables import calibration_text
+from separatrix.store.result import digits
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.label_sets import LabelSetEvaluator
@@ -75,7 +76,9 @@ def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[s
     side, noun = {"accuracy": ("below", "accuracy"), "macro_f1": ("below", "macro-F1"), "rmse": ("above", "error")}[
         figure
     ]
-    return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
+    shown = digits(figure, ".4f")
+    beside = f"that of the {name} on the frozen model, {other:{shown}}"
+    return [f"{part}: the {noun} of {method}, {own:{shown}}, is {side} {beside}"]
 
 
 def misjudged(scores: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.geometry.baselines import Baseline, LabelledBlocks
-from separatrix.geometry.guards import check_predictions
+from separatrix.geometry.guards import check_predictions, with_interval
 from separatrix.geometry.ordinal import ordinal
 from separatrix.geometry.reliability import reliability
 from separatrix.geometry.score import classification, decide, regression
@@ -71,8 +71,8 @@ class Evaluator:
             result = regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed)
             if result.below_baseline:
                 return []
-            mean = f"always answering the mean, {result.baseline_rmse:.4g}"
-            return [f"the error {result.rmse:.4g} is not below that of {mean}"]
+            error = with_interval("error", result.rmse, result.interval, ".4g")
+            return [f"{error} is not below that of always answering the mean, {result.baseline_rmse:.4g}"]
         past = [decide(earlier, len(self.names)) for earlier in history]
         gold = decide(scores, len(self.names))
         return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]

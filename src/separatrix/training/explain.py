@@ -16,7 +16,7 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import one_label_each
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe.core import checked, plain
-from separatrix.store.result import Lines, Listing, Printed, p_cell
+from separatrix.store.result import Lines, Listing, Printed, digits, p_cell
 from separatrix.texts import Texts
 from separatrix.training.evaluate import Evaluator
 
@@ -71,7 +71,8 @@ class PromptExplanation(Printed):
         """The table of the vectors, then what it is measured against."""
         classes = "accuracy" in self.scores
         near = ["nearest words", "cosine", "p", "cosine with its start"] if self.words else []
-        rows = []
+        figure = "accuracy" if classes else "rmse"
+        shown, rows = digits(figure), []
         for number, row in enumerate(self._rows()):
             low, high = row["interval"]
             cells = [str(number)]
@@ -82,12 +83,11 @@ class PromptExplanation(Printed):
                     p_cell(row["p_value"]),
                     f"{row['start']:.3f}",
                 ]
-            rows.append([*cells, f"{row['cost']:.3f} ({low:.3f} to {high:.3f})"])
+            rows.append([*cells, f"{row['cost']:{shown}} ({low:{shown}} to {high:{shown}})"])
         headings = ["vector", *near, f"{COST[classes]} without it"]
-        figure = "accuracy" if classes else "rmse"
         low, high = self.scores["interval"]
         lines: list[tuple[str, object]] = [
-            (figure, f"{self.scores[figure]:.3f} ({low:.3f} to {high:.3f}) on {self.rows} rows"),
+            (figure, f"{self.scores[figure]:{shown}} ({low:{shown}} to {high:{shown}}) on {self.rows} rows"),
         ]
         if classes:
             lines.append(("majority", f"{self.scores['majority']:.3f}"))
@@ -173,7 +173,7 @@ def explain_prompt(
     costs = _costs(model, whole, without, gold, seed)
     evaluator = Evaluator(() if classes is None else classes.names, model.scaling.mean, seed)
     chance = None if classes is None else model.probabilities(whole)
-    figures = evaluator.full(whole if classes else whole * model.scaling.scale + model.scaling.mean, gold, chance)
+    figures = evaluator.full(whole if classes else model.scaling.restored(whole), gold, chance)
     named = {} if classes is None else dict(zip(classes.names, model.label_words or (), strict=False))
     chosen = "bias" in model.objective.deciding()  # the usual level of chosen words is taken off
     return PromptExplanation(figures, words, null, costs, len(texts), named, chosen)

@@ -12,7 +12,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.baselines import Baseline, LabelledBlocks
 from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
-from separatrix.geometry.guards import listed
+from separatrix.geometry.guards import listed, with_interval
 from separatrix.geometry.label_sets import choose_thresholds, label_scores
 from separatrix.recipe import LossRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe, PairRecipe
@@ -67,7 +67,8 @@ class LabelSetEvaluator:
         result = label_scores(targets, answers, self.names, seed=self.seed)
         if result.interval[0] <= result.majority:
             constant = f"always answering {', '.join(result.majority_set) or 'nothing'}, {result.majority:.4f}"
-            lines.append(f"the micro-F1 {result.micro_f1:.4f} is not above that of {constant}")
+            score = with_interval("micro-F1", result.micro_f1, result.interval)
+            lines.append(f"{score} is not above that of {constant}")
         return lines
 
     def baseline_figures(self, fitted: Baseline, parts: Mapping[str, LabelledBlocks]) -> dict[str, Any]:

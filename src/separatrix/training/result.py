@@ -22,7 +22,7 @@ from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import Schema, read_json, read_lines, write_json, write_lines
 from separatrix.store.folder import METRICS, RECIPE, REPORT, SHOWN, TRAJECTORY
-from separatrix.store.result import APART, Lines, Listing, Result, apart, optional
+from separatrix.store.result import APART, Lines, Listing, Result, apart, digits, optional
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
 from separatrix.texts.pairs import SECOND
@@ -256,8 +256,9 @@ def _figure(row: Mapping[str, Any], key: str) -> str:
         return "-"
     if isinstance(row[key], int):
         return str(row[key])
-    text = f"{row[key]:.3f}"
+    shown = digits(key)
+    text = f"{row[key]:{shown}}"
     if key in WITH_INTERVAL and "interval" in row:
         low, high = row["interval"]
-        text += f" ({low:.3f} to {high:.3f})"
+        text += f" ({low:{shown}} to {high:{shown}})"
     return text

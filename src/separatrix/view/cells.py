@@ -129,7 +129,9 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     return _draw(shares, texts, (totals, names), layout, SHARE, (0, 1), ("Confusion", what), axes_names)[0]
 
 
-def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tuple[int, int] | None = None) -> Figure:
+def heatmap(
+    values: np.ndarray, names: Names, *, title: str, note: str, best: tuple[int, int] | None = None, digits: str = ".3f"
+) -> Figure:
     """Draw figures as cells, the darker the higher; a missing one (NaN) stays empty.
 
     Args:
@@ -138,6 +140,7 @@ def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tu
         title: what the figures are.
         note: what decides, and their value by chance.
         best: row and column of the cell that is framed.
+        digits: format of the figures.
 
     Raises:
         ShapeError: the names do not fit, or no figure at all.
@@ -146,10 +149,10 @@ def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tu
     if cells.ndim != 2 or (len(names[0]), len(names[1])) != cells.shape or not np.isfinite(cells).any():
         got = f"shape {cells.shape} with {len(names[0])} and {len(names[1])} names"
         raise ShapeError("a heat map needs figures with names", got=got, expected="(rows, columns) as many")
-    low = float(np.nanmin(cells))
-    span = max(float(np.nanmax(cells)) - low, 1e-9)
+    low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
+    span = max(high - low, 1e-9 * abs(high)) or 1.0  # a difference of rounding is none
     indices = map(tuple, np.argwhere(np.isfinite(cells)).tolist())
-    texts: CellTexts = {index: (f"{cells[index]:.3f}", (cells[index] - low) / span > 0.75) for index in indices}
+    texts: CellTexts = {index: (f"{cells[index]:{digits}}", (cells[index] - low) / span > 0.75) for index in indices}
     layout = _Layout((0.85, 0.34), (3.2, 0.7), (2.6, 0.55, 0.3, 0.75), 8, 8, slanted=False)
     figure, axes, _ = _draw(cells, texts, names, layout, SHARE, (low, low + span), (title, note))
     if best is not None:

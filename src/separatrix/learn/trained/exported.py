@@ -123,7 +123,7 @@ class OnnxClassifier(Result):
         return run_answerable(run, some)[0]
 
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
-        """(rows, classes) float32 of texts, in batches of similar length."""
+        """(rows, classes) float32, or numbers (rows, 1) float64, of texts, in batches of similar length."""
         encoded = [one.ids for one in self._tokenizer.encode_batch(list(texts))]
         if empty := [row for row, ids in enumerate(encoded) if not ids]:
             raise NoTokens(empty, texts)
@@ -138,7 +138,7 @@ class OnnxClassifier(Result):
                 mask[line, : len(encoded[row])] = 1
             batch = dict(zip(INPUTS, (torch.from_numpy(table), torch.from_numpy(mask)), strict=True))
             values = run_session(self._session, batch)[0].numpy()
-            logits = np.empty((len(encoded), values.shape[1]), np.float32) if logits is None else logits
+            logits = np.empty((len(encoded), values.shape[1]), values.dtype) if logits is None else logits
             logits[rows] = values
         assert logits is not None
         return logits

@@ -7,6 +7,7 @@ it can be exported whole (`models.graph`); its answers are those of `Predictor.a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,29 +42,30 @@ class ClassifierGraph(nn.Module):
         self.backbone, self.pool = backbone, pool
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (rows, classes), of a regression numbers (rows, 1), of token ids and their mask (rows, tokens)."""
+        """Logits (rows, classes), or numbers (rows, 1) in float64, of token ids and their mask (rows, tokens)."""
         states = self.backbone.run(ids=input_ids, mask=attention_mask)
         return self.head(self.pool(states, attention_mask).float())
 
 
 class LinearHead(nn.Module):
-    """scores = (x - mean) / scale @ weight.T + bias."""
+    """scores = (x - mean) / scale @ weight.T + bias, in float32; of numbers in their own unit in float64."""
 
     weight: Tensor  # (outputs, width)
     bias: Tensor  # (outputs,)
 
     def __init__(
-        self, weight: np.ndarray, bias: np.ndarray, mean: np.ndarray | float = 0.0, scale: np.ndarray | float = 1.0
-    ) -> None:
+        self, weight: np.ndarray, bias: np.ndarray, mean: np.ndarray | float = 0.0, scale: np.ndarray | float = 1.0,
+        *, dtype: type[np.floating[Any]] = np.float32,
+    ) -> None:  # fmt: skip
         super().__init__()
         factors = np.asarray(weight, np.float64) / scale
         shift = np.broadcast_to(np.asarray(mean, np.float64), factors.shape[1:])
-        self.register_buffer("weight", _tensor(factors))
-        self.register_buffer("bias", _tensor(np.asarray(bias, np.float64) - factors @ shift))
+        self.register_buffer("weight", _tensor(factors, dtype))
+        self.register_buffer("bias", _tensor(np.asarray(bias, np.float64) - factors @ shift, dtype))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Scores of vectors (rows, width)."""
-        return nn.functional.linear(vectors, self.weight, self.bias)
+        return nn.functional.linear(vectors.to(self.weight.dtype), self.weight, self.bias)
 
 
 class MeanHead(nn.Module):
@@ -227,7 +229,8 @@ def classifier_graph(model: ProbeModel | AlignModel) -> ClassifierGraph:
     """The graph of a probe, or of an aligned or fine-tuned encoder. Its transformer is set to written-out attention."""
     if isinstance(model, ProbeModel):
         plan, probe = named_pooling(model.pool, layer_count(model.backbone.model.config)), model.probe
-        head: nn.Module = LinearHead(probe.weight, probe.bias, probe.mean, probe.scale)
+        dtype = np.float64 if model.classes is None else np.float32
+        head: nn.Module = LinearHead(probe.weight, probe.bias, probe.mean, probe.scale, dtype=dtype)
         head = head if model.classes is None else Calibrated(head, model.calibration)
         pool: Pool = lambda states, mask: pooled((plan,), states, mask)[plan.name]  # noqa: E731
     else:
@@ -251,5 +254,5 @@ def _decider(model: AlignModel) -> nn.Module:
     return VotedHead(LinearHead(*model.head), voters)
 
 
-def _tensor(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+def _tensor(values: np.ndarray, dtype: type[np.floating[Any]] = np.float32) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=dtype))

@@ -177,7 +177,7 @@ class PromptModel(PrintedModel):
     def labels(self, scores: np.ndarray) -> np.ndarray:
         """The labels, or numbers, that the scores decide for, (rows,)."""
         if self.classes is None:
-            return scores[:, 0] * self.scaling.scale + self.scaling.mean
+            return self.scaling.restored(scores[:, 0])
         return self.decided(scores)
 
     def distances(self, outputs: np.ndarray) -> np.ndarray | None:

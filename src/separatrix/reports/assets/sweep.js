@@ -6,7 +6,7 @@ separatrix.draw.sweep = (section, data) => {
   const several = columns.map((column, at) => ({ ...column, at })).filter((column) => column.values.length > 1);
   const runsOf = lines.map((_, at) => runs.filter((run) => run.line === at));
   const figure = (line) => line[state.part], shown = (line) => figure(line) && (!state.only || line.chosen || line.baseline);
-  const number = (value) => (Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4));
+  const number = (value) => (data.metric === "rmse" ? String(Number(value.toPrecision(4))) : value.toFixed(3));
   const span = ([mean, low, high]) => number(mean) + (low === null || low === undefined ? "" : " (" + number(low) + " to " + number(high) + ")");
   separatrix.sortable(table);
 
