@@ -22,7 +22,9 @@ GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each 
 # far one is above another differs between data sets by some 0.12 (studies/auto): 0.3 / 0.12 ** 2 = 20. Twice that:
 # a trial says what four fifths of the rows give with one draw, and by 20 two races of 16 rows in three fell to chance.
 PRIOR_ROWS = 40
-LAST_SHARE = 0.5  # of the budget, for the training after the race with as many epochs as it is raced with
+# Of the budget, for the training after the race with as many epochs as it is raced with. A third, so that a second rung
+# fits: fewer epochs cost less (`studies/auto`, SHORTER.md) than a choice by few rows.
+LAST_SHARE = 1 / 3
 UNTRIED = 0.1  # accuracy that must be expected of a method above the cheapest one for it to be trained without a race
 
 
@@ -151,6 +153,11 @@ class Standing:
         trainings = 2 if refit else self.trainings
         return self.training_seconds(name, self.rows, passes) * trainings + self.answered * self.pilot.forward
 
+    def reserve(self, names: Iterable[str]) -> float:
+        """What is kept for the training of the dearest of these: for both of `refit`, if both fit with all epochs."""
+        twice = {name: self.final_seconds(name, inf, refit=True) for name in names}
+        return max(both if both <= self.left else self.final_seconds(name) for name, both in twice.items())
+
     def rung_seconds(self, rung: Rung) -> float:
         """What a rung takes of all candidates that are not out."""
         return sum(self.training_seconds(name, rung.rows) * len(rung.folds) for name in self.alive)
@@ -174,12 +181,12 @@ class Standing:
 
         For the first rung candidates are left out until it does, or one is left: those of which least is expected, and
         of equal ones the dearest. The cheapest one, the probe, which is fitted as a baseline anyway, stays, unless one
-        other is left of which far more is expected. A later rung is done only if there is time for both trainings of
-        `refit`: few rows are better learnt from than judged by.
+        other is left of which far more is expected. A later rung takes no time from the second training of `refit`:
+        few rows are better learnt from than judged by.
         """
         self.leave_out(leader)
         while True:
-            reserve = max(self.final_seconds(name, refit=not first) for name in self.alive)
+            reserve = max(map(self.final_seconds, self.alive)) if first else self.reserve(self.alive)
             needs = self.rung_seconds(rung) + reserve
             if needs <= self.left:
                 return True
@@ -204,8 +211,7 @@ class Standing:
         tried = {trial.candidate for trial in self.trials if trial.error is None} - {*self.out}
         if not tried or name in tried:
             return False
-        twice = {each: self.final_seconds(each, refit=True) for each in tried}
-        reserve = max(both if both <= self.left else self.final_seconds(each) for each, both in twice.items())
+        reserve = self.reserve(tried)
         needs = self.training_seconds(name, rung.rows) * len(rung.folds)
         if needs + reserve <= self.left:
             return False
