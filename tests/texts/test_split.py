@@ -148,6 +148,15 @@ def test_a_copy_with_another_label_leaves_its_class_two_rows():
     assert all(mask.any() for mask in held)
 
 
+@pytest.mark.parametrize(("texts", "copies"), [(3, 2), (6, 8)])
+def test_rows_with_several_labels_of_which_all_texts_are_repeated_are_held_out_one_by_one(texts, copies):
+    """Regression: an IndexError, since no text had few enough rows to be held out."""
+    words = [f"text {number}" for number in range(texts)] * copies
+    train, held = Texts.of(words, [["a"] if "1" in word else ["a", "b"] for word in words]).split(0.25, 0)
+    assert len(train) + len(held) == texts * copies
+    assert 0 < len(held) <= texts * copies // 2
+
+
 def test_without_copies_the_rows_are_those_of_the_seed():
     for _, labels in planted_labels():
         texts = text_numbers([f"text {row}" for row in range(len(labels))])

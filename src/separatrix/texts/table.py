@@ -289,6 +289,8 @@ class Texts:
         if by == "label" and self.label is not None and self.kind == "sets":
             marks = indicator(self.label, set_names(self.label, self.source))
             few = np.flatnonzero(np.bincount(text) <= max(share * len(self) / 4, 1))  # texts; one of many rows stays
+            if not len(few):  # all have many: rows are drawn as if none was a copy
+                text = few = np.arange(len(self))
             of_texts = np.zeros((int(text.max()) + 1, marks.shape[1]), dtype=marks.dtype)
             np.maximum.at(of_texts, text, marks)
             return np.isin(text, few[hold_out_sets(of_texts[few], share, seed)])
