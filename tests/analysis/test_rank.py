@@ -126,7 +126,7 @@ def test_what_cannot_be_ranked_is_refused(tiny, splits):
     with pytest.raises(DataError, match="fewer rows than neighbors"):
         rank(splits, recipe=RankRecipe(model=model, k=90))
     same = Splits(*(Texts.of(["same"] * 40, ["a", "b"] * 20) for _ in range(3)), ())
-    with pytest.raises(DataError, match="the texts are all equal: got 40 rows of one text"):
+    with pytest.raises(DataError, match="the texts to learn from are all equal: got 40 rows of one text"):
         rank(same, recipe=RankRecipe(model=model))
     bare = Splits(*(Texts.of(part.text) for part in (splits.train, splits.validation, splits.test)), ())
     with pytest.raises(DataError, match="without labels"):

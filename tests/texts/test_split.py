@@ -319,7 +319,20 @@ def test_without_a_group_of_two_rows_there_is_no_seen_part():
     splits = Splits(table, table, None, ()).with_seen(0.2)
     assert splits.parts.keys() == {"train", "validation"}
     assert len(splits.train) == 40
-    assert splits.notes == ("seen: none, because no group of the training rows has a row to spare",)
+    assert splits.notes == (
+        "seen: none, because no training row could be held out beside others of its group and class",
+    )
+
+
+def test_a_copy_of_a_training_text_is_not_seen():
+    """Regression: copies in groups of one row were not known to the draw of "seen", which then held trained texts."""
+    texts = [f"text {row}" for row in range(20)] * 2 + [f"other {row}" for row in range(20)]
+    groups = [f"own {row}" for row in range(20)] + [f"of two {row // 2}" for row in range(40)]
+    table = Texts.of(texts, ["a", "b"] * 30, groups)
+    for seed in range(10):
+        splits = Splits(table, table, None, ()).with_seen(0.2, seed)
+        assert not {*splits.seen.text} & {*splits.train.text}
+        assert {*splits.seen.group} <= {*splits.train.group}
 
 
 def test_seen_rows_whose_group_few_rows_a_class_leave_out_go_with_it():
@@ -346,10 +359,12 @@ def test_two_groups_are_too_few_for_test_and_validation():
 def test_texts_that_are_all_equal_are_refused_before_a_training():
     """Regression: an error of scikit-learn, of a prompt after the whole training."""
     frame = grouped_frame(["x", "y"] * 20).assign(text="same")
-    with pytest.raises(DataError, match=r"the texts are all equal: got \d+ rows of one text, .* column with --text"):
+    with pytest.raises(
+        DataError, match=r"the texts to learn from are all equal: got \d+ rows of one text, .* column with --text"
+    ):
         training_splits(frame, {}, seed=0)
     splits = load_splits(frame)
-    with pytest.raises(DataError, match="the texts are all equal"):
+    with pytest.raises(DataError, match="the texts to learn from are all equal"):
         training_splits(splits, {}, seed=0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.texts.audit import duplicates, overlap
-from separatrix.texts.split import KEPT
+from separatrix.texts.split import KEPT, text_numbers
 from separatrix.texts.table import Texts
 
 HELD_OUT = 0.1
@@ -88,6 +88,9 @@ def draw_spare(table: Texts, share: float, seed: int) -> np.ndarray | None:
         return None
     drawn = np.isin(numbered.id, held.id)
     drawn &= np.isin(group, group[~drawn])  # a group that was drawn whole stays
+    text = text_numbers(table.text)
+    apart = drawn & ~np.isin(text, text[~drawn])  # and so do copies of a text that stays, if others are left
+    drawn = apart if apart.any() else drawn
     return drawn if drawn.any() else None
 
 

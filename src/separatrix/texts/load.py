@@ -102,7 +102,7 @@ class Splits:
         """
         drawn = draw_spare(self.train, share, seed)
         if drawn is None:
-            note = "seen: none, because no group of the training rows has a row to spare"
+            note = "seen: none, because no training row could be held out beside others of its group and class"
             return replace(self, notes=(*self.notes, note))
         train, seen = self.train.where(~drawn), self.train.where(drawn)
         note = f"seen: {len(seen)} of {len(self.train)} training rows held out, of groups that are trained on"

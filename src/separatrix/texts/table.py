@@ -367,12 +367,12 @@ def refuse_equal(texts: Texts) -> None:
     >>> refuse_equal(Texts.of(["a", "a"], ["x", "y"], source="a.csv"))
     Traceback (most recent call last):
         ...
-    separatrix.errors.DataError: a.csv: the texts are all equal: got 2 rows of one text, expected two different texts or more; name another column with --text
+    separatrix.errors.DataError: a.csv: the texts to learn from are all equal: got 2 rows of one text, expected two different texts or more; name another column with --text
     """  # noqa: E501
     if len(texts) > 1 and all(text == texts.text[0] for text in texts.text):
         got, expected = f"{len(texts)} rows of one text", "two different texts or more"
         raise DataError(
-            f"{texts.source}: the texts are all equal",
+            f"{texts.source}: the texts to learn from are all equal",
             got=got,
             expected=expected,
             hint="name another column with --text",

@@ -213,3 +213,32 @@ def test_a_second_rung_is_done_where_a_second_training_does_not_fit_anyway():
     assert state.final_seconds("align", 99.0, refit=True) + state.rung_seconds(Rung(200, (0,))) > state.left
     assert state.affords(Rung(200, (0,)), first=False, leader="align")
     assert state.alive == ["probe", "align"]
+
+
+def test_a_clock_that_stands_still_ends_no_race():
+    state = standing(cost=by_epochs)
+    state.pilot = Pilot(load=1.0, forward=0.0, tokens=10.0, seconds=0.0)
+    state.trials.append(trial("align", answers(90), 0.0))
+    assert state.passes > 1e9
+    assert state.passes_left("align") > 1e9
+
+
+def test_of_equally_dear_ones_the_last_is_left_out_first():
+    state = standing(
+        budget=65.0, names=("probe", "align", "finetune"), cost=lambda name, *_: 1.0 + 9 * (name != "probe")
+    )
+    state.affords(Rung(100, (0,)), first=True)
+    assert state.alive == ["probe", "align"]
+
+
+@pytest.mark.parametrize("rows", [2000, 3300, 10000])
+def test_with_more_time_no_candidate_is_too_dear_that_was_not(rows):
+    """Regression: where both of two short trainings just fitted, time was kept for a second one that never comes."""
+    tried = []
+    for budget in range(60, 1200, 20):
+        state = standing(budget=float(budget), rows=rows, names=("probe", "align", "prompt"), cost=by_epochs)
+        state.trials += [trial("probe", answers(90), 2.0), trial("align", answers(150), 20.0)]
+        whole_twice = state.final_seconds("align", 99.0, refit=True)
+        if budget - 30 < whole_twice:  # beyond, a second training is kept time for
+            tried.append(not state.too_dear("prompt", Rung(100, (0,))))
+    assert tried == sorted(tried)

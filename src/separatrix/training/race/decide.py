@@ -25,6 +25,7 @@ PRIOR_ROWS = 40
 # Of the budget, for the training after the race with as many epochs as it is raced with. A third, so that a second rung
 # fits: fewer epochs cost less (`studies/auto`, SHORTER.md) than a choice by few rows.
 LAST_SHARE = 1 / 3
+TICK = 1e-9  # seconds; a clock may stand still during a pass
 UNTRIED = 0.1  # accuracy that must be expected of a method above the cheapest one for it to be trained without a race
 
 
@@ -122,14 +123,14 @@ class Standing:
     def passes(self) -> float:
         """Passes forward of one row for which a training after the race has time: no trial has more.
 
-        So a trial with all rows is trained as the training after the race will be, and one with fewer rows longer.
+        So a trial with fewer rows has more of its epochs than the training after the race.
         """
-        return max(LAST_SHARE * self.budget / self.trainings - self.pilot.load, 0.0) / self.pilot.forward
+        return max(LAST_SHARE * self.budget / self.trainings - self.pilot.load, 0.0) / max(self.pilot.forward, TICK)
 
     def passes_left(self, name: str) -> float:
         """Passes forward of each row for which the training after the race has time."""
         seconds = (self.left - self.answered * self.pilot.forward) / self.trainings - self.pilot.load
-        return max(seconds, 0.0) / (self.pass_seconds(name) * self.rows)
+        return max(seconds, 0.0) / max(self.pass_seconds(name) * self.rows, TICK)
 
     def pass_seconds(self, name: str) -> float:
         """What a pass forward of a row takes: by the candidate's last trial, else by the slowest of the others."""
@@ -197,7 +198,7 @@ class Standing:
             others = [name for name in self.alive if name != cheapest]
             if len(others) == 1 and expected[others[0]] - expected[cheapest] >= UNTRIED:
                 others.append(cheapest)
-            given_up = max(others, key=lambda name: (-expected[name], self.final_seconds(name)))
+            given_up = max(reversed(others), key=lambda name: (-expected[name], self.final_seconds(name)))
             level = len({expected[name] for name in others}) == 1
             why = "this one takes longest" if level else "with so few rows least is expected of this one"
             self.out[given_up] = (

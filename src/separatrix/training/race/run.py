@@ -164,7 +164,7 @@ class Race:
         _, tokens = extract_blocks(backbone, some.text, candidates(backbone))
         end = self.clock()
         length = float(np.mean([len(ids) for ids in tokens.ids]))
-        return Pilot(load - again, (end - warm) / len(some), length, end - begun)
+        return Pilot(load - again, (end - warm) / len(some), max(length, 1.0), end - begun)
 
     def loaded(self) -> Backbone:
         """The frozen model, loaded once."""
@@ -326,9 +326,11 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     spare = standing.final_seconds(name, inf, refit=True) <= standing.left
     refit = race.refits or (spare and not request.splits.limited)
     entry, learnt = ENTRIES[name], len(request.splits.train)
-    recipe = recipes.replace(race.recipe(name, learnt, standing.passes_left(name)), refit=refit)
-    usual = race.recipe(name, learnt).loop.epochs
-    epochs = None if recipe.loop.epochs == usual else {"trained": recipe.loop.epochs, "usual": usual}
+    recipe = recipes.replace(race.recipe(name, learnt), refit=refit)
+    usual, fit = recipe.loop.epochs, race.recipe(name, standing.rows, standing.passes_left(name)).loop.epochs
+    epochs = None
+    if fit < min(usual, race.recipe(name, standing.rows).loop.epochs):
+        epochs, recipe = {"trained": fit, "usual": usual}, recipes.replace(recipe, epochs=fit)
     if request.splits.train.kind == "sets":
         note = "in the race a row counts as right where its whole set of labels is"
         request = replace(request, splits=replace(request.splits, notes=(*request.splits.notes, note)))

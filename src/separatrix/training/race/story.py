@@ -135,7 +135,8 @@ def _shorter(figures: Mapping[str, Any]) -> str:
     epochs = figures["epochs"]
     if epochs is None:
         return ""
-    return f" It is trained for {epochs['trained']} epochs; time does not reach for its usual {epochs['usual']}."
+    trained = f"{epochs['trained']} epoch{'s' if epochs['trained'] > 1 else ''}"
+    return f" It is trained for {trained}; time does not reach for its usual {epochs['usual']}."
 
 
 def _more_time(figures: Mapping[str, Any]) -> str:
