@@ -12,6 +12,7 @@ def test_what_is_named_exists():
 
 
 def test_files_that_share_their_artefacts_are_one_unit():
-    assert {unit(f"tests/received/{path.name}") for path in (ROOT / "tests/received").glob("test_*.py")} == {*TOGETHER}
+    for folder in TOGETHER:
+        assert {unit(f"{folder}/{path.name}") for path in (ROOT / folder).glob("test_*.py")} == {folder}
     assert {unit(path) for path in SERVED} == {SERVED[0]} < {*SECONDS}
     assert unit("tests/receivedness.py") == "tests/receivedness.py"
