@@ -411,7 +411,7 @@ def test_columns_that_hold_no_classes_are_refused_before_the_model_runs(labels, 
 
 
 def test_texts_that_are_all_equal_are_refused_before_the_model_runs():
-    with pytest.raises(DataError, match=r"texts to learn from are all equal: got 40 rows of one text, .* column with --text"):
+    with pytest.raises(DataError, match=r"learn from are all equal: got 40 rows of one text, .* column with --text"):
         suspects(Texts.of(["same"] * 40, ["a", "b"] * 20), model="no/such-model")
 
 
