@@ -393,7 +393,7 @@ def test_rounds_wait_for_a_damaged_run(small, tmp_path, untrained):
 def test_a_run_that_failed_is_trained_anew_and_never_what_no_command_wrote(small, tmp_path, untrained):
     out, grid = tmp_path / "s", small(grid={"tokens": [1]}, seeds=[0])
     untrained.stopped = (1,)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped here"):
         sx.sweep(grid, out=out)
     untrained.stopped, untrained.broken = (), (1,)
     assert sx.sweep(grid, out=out).failed == 1
